@@ -1,0 +1,2 @@
+-- fragment: reads the clock
+local now = redis.call('TIME')

@@ -1,0 +1,2 @@
+// Package docs has some comments and lacks others.
+package docs

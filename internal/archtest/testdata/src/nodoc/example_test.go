@@ -1,0 +1,3 @@
+package nodoc_test
+
+func TestNot() {}

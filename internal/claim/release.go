@@ -1,0 +1,86 @@
+package claim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// Release ends the hold and returns when the engine has confirmed it, or after a short bound of
+// its own, and then goes on in the background. Only the values of ctx are used: a cancelled ctx
+// must not keep the claim. Every call returns the result of the first.
+//
+// The result is nil, lease.ErrNotHeld if the engine no longer had the hold, or lease.ErrUncertain.
+func (h *Hold) Release(ctx context.Context) error {
+	h.once.Do(func() { h.result = h.letGo(context.WithoutCancel(ctx)) })
+	return h.result
+}
+
+func (h *Hold) letGo(ctx context.Context) error {
+	k := h.keeper
+	k.running.add() // also while the Keeper closes: it waits for this
+	defer k.running.done()
+	h.mu.Lock()
+	if h.state == holding {
+		h.state = released
+	}
+	h.timer.Stop()
+	if h.grace != nil {
+		h.grace.Stop()
+	}
+	loss := h.loss
+	h.mu.Unlock()
+	k.drop(h)
+	h.cancel(&lease.LostError{Key: h.claim.Key, Token: h.Token(), Cause: lease.Resigned})
+
+	bound := time.Now().Add(2 * attemptTimeout(h.claim.TTL))
+	for try := 1; ; try++ {
+		found, err := h.sendRelease(ctx)
+		switch {
+		case err == nil && (found == lease.WasHeld || try > 1):
+			h.stop()
+			return nil
+		case err == nil:
+			h.stop()
+			if loss != nil {
+				return fmt.Errorf("%w: %w", lease.ErrNotHeld, loss)
+			}
+			return lease.ErrNotHeld
+		case !errors.Is(err, lease.ErrUnavailable):
+			h.stop()
+			return err
+		}
+		pause := backoff(h.claim.TTL)
+		if time.Now().Add(pause).After(bound) {
+			k.running.goes(func() { k.clean(h) })
+			return fmt.Errorf("%w: %w", lease.ErrUncertain, err)
+		}
+		time.Sleep(pause)
+	}
+}
+
+func (h *Hold) sendRelease(ctx context.Context) (lease.Released, error) {
+	k := h.keeper
+	return call(k, ctx, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Released, error) {
+		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain})
+	})
+}
+
+// clean removes in the background what a claim may have left, until the engine has confirmed it or
+// has dropped it by itself. Close lets it try once more and no longer.
+func (k *Keeper) clean(h *Hold) {
+	defer h.stop()
+	until := time.Now().Add(h.claim.TTL + h.claim.Delay)
+	closing := false
+	for try := 1; ; try++ {
+		_, err := h.sendRelease(context.WithoutCancel(h.ctx))
+		if err == nil || !errors.Is(err, lease.ErrUnavailable) || closing || time.Now().After(until) {
+			k.opt.Events.Cleaned(h.claim.Key, try, err)
+			return
+		}
+		closing = k.pause(context.Background(), backoff(h.claim.TTL)) != nil
+	}
+}

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+
+	"github.com/concord-go/concord/internal/testbed"
+)
+
+const (
+	addrEnv    = "REDIS_ADDR"
+	requireEnv = "CONCORD_REQUIRE"
+)
+
+// server is the Redis that the tests use. The zero value is somebody else's and is never stopped.
+type server struct {
+	redis *testbed.Redis
+	dir   string
+}
+
+// useRedis finds or starts a server and tells the children of this process about it through the
+// environment.
+func useRedis(ctx context.Context) (server, error) {
+	if addr := os.Getenv(addrEnv); addr != "" {
+		info, err := testbed.Info(addr, "server")
+		if err == nil {
+			err = testbed.CheckRedisVersion(info["redis_version"])
+		}
+		if err != nil {
+			return server{}, fmt.Errorf("%s=%s: %w", addrEnv, addr, err)
+		}
+		fmt.Printf("redis %s at %s, not started here\n", info["redis_version"], addr)
+		return server{}, requireRedis(addr)
+	}
+	if err := needRedis(ctx); err != nil {
+		return server{}, err
+	}
+	dir, err := os.MkdirTemp("", "testall-redis-")
+	if err != nil {
+		return server{}, err
+	}
+	s := server{dir: dir}
+	if s.redis, err = testbed.LaunchRedis(ctx, dir, nil); err != nil {
+		s.stop()
+		return server{}, err
+	}
+	fmt.Printf("redis at %s\n", s.redis.Addr())
+	if err := requireRedis(s.redis.Addr()); err != nil {
+		s.stop()
+		return server{}, err
+	}
+	return s, nil
+}
+
+// requireRedis makes the tests use the server at addr, and fail instead of skip without it.
+func requireRedis(addr string) error {
+	required := "redis"
+	if more := os.Getenv(requireEnv); more != "" {
+		required += "," + more
+	}
+	if err := os.Setenv(requireEnv, required); err != nil {
+		return err
+	}
+	return os.Setenv(addrEnv, addr)
+}
+
+// stop ends the server, if it was started here, and removes its files.
+func (s server) stop() {
+	if s.redis != nil {
+		s.redis.Stop()
+	}
+	if s.dir == "" {
+		return
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		fmt.Fprintln(os.Stderr, "testall:", err)
+	}
+}

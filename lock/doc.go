@@ -1,0 +1,47 @@
+// Package lock gives mutual exclusion between processes: a lock with a time limit, kept alive in
+// the background, with a fencing token for every grant.
+//
+//	locks, err := lock.New(be.Leases(), nil) // be is a backend: memory, Redis, …
+//	…
+//	err = locks.Do(ctx, "orders/42", func(ctx context.Context, l *lock.Lease) error {
+//		return save(ctx, order, l.Token()) // the store refuses a token lower than one it has seen
+//	})
+//
+// # What a lease is
+//
+// [Locker.Acquire] waits in line and returns a [Lease]. The lease is renewed until it is released.
+// When it cannot be, because the engine is out of reach, somebody revoked it, or the process was
+// paused for too long, the lease is lost: [Lease.Context] ends, before the engine lets anybody
+// else in, and its cause says why ([LostError]). Work under the lock takes that context.
+//
+// Waiting is first come, first served, between processes as well as between goroutines. A release
+// hands the lock to the next in line in the same step, so a hand-off costs one request to release
+// and one that the next waiter had sent before, however many wait.
+//
+// # Three outcomes
+//
+// An operation over a network ends in one of three ways: yes, no, or nobody knows. The third is
+// [ErrUncertain]. It is safe to carry on: whatever the unanswered request left behind, or may
+// still do when it arrives late, is undone in the background.
+//
+// # What it does not promise
+//
+// No lock service can guarantee that two processes are never in the critical section at the same
+// time. A process can be paused between looking at its lease and writing; an engine can lose data
+// or have its clock changed. If that would harm you, check the token at the resource (package
+// fence): that turns the late write into an error. If it would merely waste work, the lock alone
+// is enough.
+//
+//   - It is not reentrant: a goroutine that acquires a key it holds waits for itself.
+//   - Fairness holds among live, connected waiters; one that is silent for a TTL loses its place.
+//   - A holder that dies blocks its key for the rest of the TTL. A short TTL frees it sooner and
+//     forgives less: renewals are sent every third of it.
+//   - Tokens of one key are ordered. Tokens of different keys are not.
+//
+// What each engine adds to this list is said in its package and in docs/guarantees.md.
+//
+// # When a lock is the wrong tool
+//
+// If one row of one database is all you guard, use its transactions. If work must happen once,
+// give it an idempotency key. If it is only to be spread, use a queue.
+package lock

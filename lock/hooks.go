@@ -1,0 +1,105 @@
+package lock
+
+import (
+	"context"
+	"time"
+
+	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/claim"
+	"github.com/concord-go/concord/lease"
+)
+
+// Hooks observe a [Locker]. Every func may be nil. They are called outside locks, by several
+// goroutines, on the path of the operation: they must be quick and must not call the Locker.
+type Hooks struct {
+	// AcquireStart begins an Acquire, TryAcquire or Do. The context it returns is used for the
+	// operation, so that a trace can follow it.
+	AcquireStart func(context.Context, Info) context.Context
+	// AcquireEnd ends it: with Token, or with Err. Wait is set.
+	AcquireEnd func(context.Context, Info)
+	// ReleaseEnd ends a Release. Held is set, and Err if it did not go well.
+	ReleaseEnd func(context.Context, Info)
+	// Renewed reports a renewal in the background, with Err if it failed. Left says how close to
+	// the deadline the answer came: the number that predicts a loss.
+	Renewed func(Info)
+	// Lost reports that a lease was lost. Held and Err (a [*LostError]) are set.
+	Lost func(Info)
+	// Cleaned reports the end of a clean-up in the background after an uncertain outcome. Tries is
+	// set, and Err if the engine never confirmed it and was left to let the claim expire.
+	Cleaned func(Info)
+}
+
+// Info is what hooks are told. Fields that do not apply are zero.
+type Info struct {
+	Key   string
+	Token fence.Token
+	Try   bool          // TryAcquire: would not wait
+	Wait  time.Duration // how long the acquire took
+	Held  time.Duration // how long the lease was held
+	Left  time.Duration // how long before the deadline
+	Tries int           // requests it took
+	Err   error
+}
+
+// JoinHooks returns hooks that call each of the given ones in order. nil entries are skipped.
+func JoinHooks(hooks ...*Hooks) *Hooks {
+	var all []Hooks
+	for _, h := range hooks {
+		if h != nil {
+			all = append(all, *h.filled())
+		}
+	}
+	each := func(call func(*Hooks)) {
+		for i := range all {
+			call(&all[i])
+		}
+	}
+	return &Hooks{
+		AcquireStart: func(ctx context.Context, i Info) context.Context {
+			each(func(h *Hooks) { ctx = h.AcquireStart(ctx, i) })
+			return ctx
+		},
+		AcquireEnd: func(ctx context.Context, i Info) { each(func(h *Hooks) { h.AcquireEnd(ctx, i) }) },
+		ReleaseEnd: func(ctx context.Context, i Info) { each(func(h *Hooks) { h.ReleaseEnd(ctx, i) }) },
+		Renewed:    func(i Info) { each(func(h *Hooks) { h.Renewed(i) }) },
+		Lost:       func(i Info) { each(func(h *Hooks) { h.Lost(i) }) },
+		Cleaned:    func(i Info) { each(func(h *Hooks) { h.Cleaned(i) }) },
+	}
+}
+
+// filled returns a copy in which no func is nil.
+func (h *Hooks) filled() *Hooks {
+	var f Hooks
+	if h != nil {
+		f = *h
+	}
+	if f.AcquireStart == nil {
+		f.AcquireStart = func(ctx context.Context, _ Info) context.Context { return ctx }
+	}
+	for _, end := range []*func(context.Context, Info){&f.AcquireEnd, &f.ReleaseEnd} {
+		if *end == nil {
+			*end = func(context.Context, Info) {}
+		}
+	}
+	for _, event := range []*func(Info){&f.Renewed, &f.Lost, &f.Cleaned} {
+		if *event == nil {
+			*event = func(Info) {}
+		}
+	}
+	return &f
+}
+
+// events translates what the keeper reports in the background.
+func (h *Hooks) events() claim.Events {
+	return claim.Events{
+		Renewed: func(c *claim.Hold, left time.Duration, err error) {
+			h.Renewed(Info{Key: c.Key(), Token: c.Token(), Left: left, Err: err})
+		},
+		Lost: func(c *claim.Hold, err *lease.LostError) {
+			h.Lost(Info{Key: c.Key(), Token: c.Token(), Held: time.Since(c.Since()), Err: err})
+		},
+		Cleaned: func(key string, tries int, err error) {
+			h.Cleaned(Info{Key: key, Tries: tries, Err: err})
+		},
+	}
+}
