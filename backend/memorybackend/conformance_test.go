@@ -1,0 +1,33 @@
+package memorybackend_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/concord-go/concord/backend/backendtest"
+	"github.com/concord-go/concord/backend/memorybackend"
+	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/lease"
+)
+
+func TestLeases(t *testing.T) {
+	backendtest.Leases(t, func(t *testing.T) lease.Backend { return newBackend(t).Leases() })
+}
+
+func TestFences(t *testing.T) {
+	backendtest.Fences(t, func(t *testing.T) fence.Marks { return newBackend(t).Fences() })
+}
+
+func newBackend(t *testing.T) *memorybackend.Backend {
+	t.Helper()
+	be, err := memorybackend.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := be.Close(context.WithoutCancel(t.Context())); err != nil {
+			t.Error(err)
+		}
+	})
+	return be
+}

@@ -1,0 +1,130 @@
+package memorybackend
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// leases is the port. It checks arguments; the table does the rest.
+type leases struct{ b *Backend }
+
+// Acquire implements [lease.Backend].
+func (l leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, error) {
+	if err := c.Validate(); err != nil {
+		return lease.Answer{}, err
+	}
+	return do(ctx, l.b, func(t *table, now time.Time) lease.Answer { return t.acquire(c, now) })
+}
+
+// AcquireAll implements [lease.Backend]. The order of keys is that of their bytes.
+func (l leases) AcquireAll(ctx context.Context, claims []lease.Claim) ([]lease.Answer, error) {
+	if err := validateAll(claims); err != nil {
+		return nil, err
+	}
+	return do(ctx, l.b, func(t *table, now time.Time) []lease.Answer { return t.acquireAll(claims, now) })
+}
+
+// Renew implements [lease.Backend]. An item that is not valid gets no answer but does not hinder
+// the others.
+func (l leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answer {
+	answers := make([]lease.Answer, len(items))
+	for i := range items {
+		answers[i].Err = validateRenewal(&items[i])
+	}
+	_, err := do(ctx, l.b, func(t *table, now time.Time) struct{} {
+		t.renew(items, answers, now)
+		return struct{}{}
+	})
+	if err != nil {
+		for i := range answers {
+			answers[i] = lease.Answer{Err: err}
+		}
+	}
+	return answers
+}
+
+// Release implements [lease.Backend].
+func (l leases) Release(ctx context.Context, r lease.Release) (lease.Released, error) {
+	if err := lease.ValidateKey(r.Key); err != nil {
+		return lease.WasNothing, err
+	}
+	return do(ctx, l.b, func(t *table, now time.Time) lease.Released { return t.release(r, now) })
+}
+
+// Revoke implements [lease.Backend]. To ask again replaces reason and grace.
+func (l leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
+	if err := validateRevocation(&r); err != nil {
+		return false, err
+	}
+	return do(ctx, l.b, func(t *table, now time.Time) bool { return t.revoke(r, now) })
+}
+
+// Inspect implements [lease.Backend]. Holders are in the order of their tokens.
+func (l leases) Inspect(ctx context.Context, key string) (lease.State, error) {
+	if err := lease.ValidateKey(key); err != nil {
+		return lease.State{}, err
+	}
+	return do(ctx, l.b, func(t *table, now time.Time) lease.State { return t.inspect(key, now) })
+}
+
+// Capabilities implements [lease.Backend]: all there is, except that nothing is durable.
+func (l leases) Capabilities() lease.Capabilities {
+	return lease.Capabilities{
+		Limits:   true,
+		Priority: true,
+		Delay:    true,
+		MultiKey: true,
+		Announce: true,
+		MinTTL:   lease.MinTTL,
+		TTLStep:  time.Nanosecond,
+		TryTrips: 1,
+	}
+}
+
+func validateAll(claims []lease.Claim) error {
+	if len(claims) == 0 || len(claims) > lease.MaxKeys {
+		return &lease.InvalidError{Field: "claims", Problem: fmt.Sprintf("must be 1 to %d", lease.MaxKeys)}
+	}
+	seen := make(map[string]bool, len(claims))
+	for i := range claims {
+		c := &claims[i]
+		if err := c.Validate(); err != nil {
+			return fmt.Errorf("claim %d: %w", i, err)
+		}
+		if c.Attempt != claims[0].Attempt || c.Queue != claims[0].Queue {
+			return &lease.InvalidError{Field: "claims", Problem: "must have one Attempt and one Queue"}
+		}
+		if seen[c.Key] {
+			return &lease.InvalidError{Field: "claims", Problem: "must have different keys"}
+		}
+		seen[c.Key] = true
+	}
+	return nil
+}
+
+func validateRenewal(r *lease.Renewal) error {
+	switch {
+	case r.TTL < lease.MinTTL || r.TTL > lease.MaxTTL:
+		return &lease.InvalidError{Field: "TTL", Problem: fmt.Sprintf("must be %v to %v", lease.MinTTL, lease.MaxTTL)}
+	case len(r.Meta) > lease.MaxMeta:
+		return &lease.InvalidError{Field: "Meta", Problem: fmt.Sprintf("must have at most %d bytes", lease.MaxMeta)}
+	case r.Weight < 0 || r.Weight > lease.MaxWeight:
+		return &lease.InvalidError{Field: "Weight", Problem: fmt.Sprintf("must be 0 to %d", lease.MaxWeight)}
+	}
+	return lease.ValidateKey(r.Key)
+}
+
+func validateRevocation(r *lease.Revocation) error {
+	switch {
+	case r.Token == 0:
+		return &lease.InvalidError{Field: "Token", Problem: "must be that of a grant"}
+	case len(r.Reason) > lease.MaxReason:
+		return &lease.InvalidError{Field: "Reason", Problem: fmt.Sprintf("must have at most %d bytes", lease.MaxReason)}
+	case r.Grace < 0:
+		return &lease.InvalidError{Field: "Grace", Problem: "must not be negative"}
+	}
+	return lease.ValidateKey(r.Key)
+}
