@@ -79,20 +79,21 @@ func call[T any](k *Keeper, ctx context.Context, timeout time.Duration, l lane, 
 	case a := <-done: // answered in the same instant
 		return a.value, overrun(ctx, callCtx, a.err)
 	default:
-		return none, overrun(ctx, callCtx, callCtx.Err())
+		return none, overrun(ctx, callCtx, context.DeadlineExceeded)
 	}
 }
 
-// overrun tells the end of the call's own time from the end of the caller's context.
+// overrun returns the error of a call: the end of the caller's context if that has ended, and
+// nothing that looks like it if only the call's own time was over.
 func overrun(ctx, callCtx context.Context, err error) error {
 	switch {
-	case err == nil || callCtx.Err() == nil && ctx.Err() == nil:
-		return err
+	case err == nil:
+		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.Is(err, lease.ErrUnavailable):
+	case callCtx.Err() == nil || errors.Is(err, lease.ErrUnavailable):
 		return err
-	default: // not the caller's deadline, so it must not look like it
+	default:
 		return fmt.Errorf("%w: no answer in time (%v)", lease.ErrUnavailable, err)
 	}
 }
