@@ -59,7 +59,9 @@ func call[T any](k *Keeper, ctx context.Context, timeout time.Duration, l lane, 
 	defer cancel()
 	done := make(chan answer[T], 1)
 	var gaveUp atomic.Bool
-	k.running.goes(func() {
+	k.running.add()
+	k.workers.run(func() {
+		defer k.running.done()
 		v, err := f(callCtx)
 		done <- answer[T]{v, err}
 		if gaveUp.Swap(true) { // the caller left first and counted this call

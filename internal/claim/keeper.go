@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"sync"
@@ -37,6 +38,7 @@ type Keeper struct {
 	backend lease.Backend
 	opt     Options
 	calls   calls
+	workers workers
 	gates   gates
 
 	running group         // every goroutine and every operation in progress
@@ -166,7 +168,7 @@ func (k *Keeper) Close(ctx context.Context) error {
 	}
 	k.mu.Unlock()
 
-	if err := k.running.wait(ctx); err != nil {
+	if err := cmp.Or(k.running.wait(ctx), k.workers.close(ctx)); err != nil {
 		return fmt.Errorf("%d calls to the engine have not returned: %w", k.calls.left(), err)
 	}
 	return nil
