@@ -50,7 +50,7 @@ type LostError struct {
 func (e *LostError) Error() string {
 	s := fmt.Sprintf("%q: lease %s lost: %s", e.Key, e.Token, e.Cause)
 	if e.Reason != "" {
-		s += fmt.Sprintf(" (%s)", e.Reason)
+		s += fmt.Sprintf(" (%q)", e.Reason)
 	}
 	if e.Err != nil {
 		s += ": " + e.Err.Error()

@@ -14,8 +14,9 @@
 // paused for too long, the lease is lost: [Lease.Context] ends, before the engine lets anybody
 // else in, and its cause says why ([LostError]). Work under the lock takes that context.
 //
-// Waiting is first come, first served, between processes as well as between goroutines. A release
-// hands the lock to the next in line in the same step, so a hand-off costs one request to release
+// Waiting is first come, first served between processes, and between the goroutines of each; a
+// process has one place in line at a time, however many of its goroutines wait. A release hands the
+// lock to the next in line in the same step, so a hand-off costs one request to release
 // and one that the next waiter had sent before, however many wait.
 //
 // # Three outcomes

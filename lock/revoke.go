@@ -24,9 +24,10 @@ type RevokeOptions struct {
 }
 
 // Revoke ends somebody's lease: that of key with exactly the given token, as Inspect or a
-// [HeldError] told it. The holder's context ends with the cause [Revoked] as soon as it hears of
-// it, at the latest with its next renewal. Until then it believes that it holds the lock, so a
-// revoked holder is kept from harm by its token only.
+// [HeldError] told it. The holder's context ends as soon as it hears of it, at the latest with its
+// next renewal. Until then it believes that it holds the lock, so a revoked holder is kept from
+// harm by its token only. The cause is [Revoked], but [BackendLost] where the message did not reach
+// the holder and its renewal finds that the engine does not know it any more.
 //
 // If that lease has ended already the error is [ErrNotHeld].
 func (l *Locker) Revoke(ctx context.Context, key string, token fence.Token, o *RevokeOptions) error {

@@ -10,7 +10,9 @@ import (
 )
 
 // RefusedError is the engine's no: the answer is Held, Full, Conflict or Gone.
-type RefusedError struct{ Answer lease.Answer }
+type RefusedError struct {
+	Answer lease.Answer // what the engine said
+}
 
 // Error names the status.
 func (e *RefusedError) Error() string { return "refused: " + e.Answer.Status.String() }

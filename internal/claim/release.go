@@ -38,7 +38,7 @@ func (h *Hold) letGo(ctx context.Context) error {
 
 	bound := time.Now().Add(2 * attemptTimeout(h.claim.TTL))
 	for try := 1; ; try++ {
-		found, err := h.sendRelease(ctx)
+		found, err := h.sendRelease(ctx, min(time.Until(bound), attemptTimeout(h.claim.TTL)))
 		switch {
 		case err == nil && (found == lease.WasHeld || try > 1):
 			h.stop()
@@ -62,9 +62,9 @@ func (h *Hold) letGo(ctx context.Context) error {
 	}
 }
 
-func (h *Hold) sendRelease(ctx context.Context) (lease.Released, error) {
+func (h *Hold) sendRelease(ctx context.Context, timeout time.Duration) (lease.Released, error) {
 	k := h.keeper
-	return call(k, ctx, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Released, error) {
+	return call(k, ctx, timeout, ordinary, func(ctx context.Context) (lease.Released, error) {
 		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain})
 	})
 }
@@ -76,7 +76,7 @@ func (k *Keeper) clean(h *Hold) {
 	until := time.Now().Add(h.claim.TTL + h.claim.Delay)
 	closing := false
 	for try := 1; ; try++ {
-		_, err := h.sendRelease(context.WithoutCancel(h.ctx))
+		_, err := h.sendRelease(context.WithoutCancel(h.ctx), attemptTimeout(h.claim.TTL))
 		if err == nil || !errors.Is(err, lease.ErrUnavailable) || closing || time.Now().After(until) {
 			k.opt.Events.Cleaned(h.claim.Key, try, err)
 			return
