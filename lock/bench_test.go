@@ -60,7 +60,7 @@ func BenchmarkHandOff(b *testing.B) {
 					b.Fatal(err)
 				}
 				go func() {
-					defer func() { locks.Close(context.Background()); done <- struct{}{} }()
+					defer func() { _ = locks.Close(context.Background()); done <- struct{}{} }()
 					for ctx.Err() == nil {
 						_ = locks.Do(ctx, "k", func(ctx context.Context, _ *lock.Lease) error {
 							select {

@@ -31,7 +31,7 @@ func (l *Locker) Inspect(ctx context.Context, key string) (State, error) {
 	if err := lease.ValidateKey(key); err != nil {
 		return State{}, fmt.Errorf("lock: inspect: %w", err)
 	}
-	s, err := claim.Ask(l.keeper, ctx, func(ctx context.Context) (lease.State, error) {
+	s, err := claim.Ask(ctx, l.keeper, func(ctx context.Context) (lease.State, error) {
 		return l.keeper.Backend().Inspect(ctx, key)
 	})
 	if err != nil {

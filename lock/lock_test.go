@@ -186,7 +186,7 @@ func TestInspect(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer other.Close(t.Context())
+		defer func() { _ = other.Close(context.Background()) }()
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		go func() { _, _ = other.Acquire(ctx, "k") }()

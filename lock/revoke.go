@@ -49,7 +49,7 @@ func (l *Locker) Revoke(ctx context.Context, key string, token fence.Token, o *R
 	if token.Epoch() != l.opt.Epoch {
 		return l.wrap("revoke", key, ErrNotHeld)
 	}
-	found, err := claim.Ask(l.keeper, ctx, func(ctx context.Context) (bool, error) {
+	found, err := claim.Ask(ctx, l.keeper, func(ctx context.Context) (bool, error) {
 		return l.keeper.Backend().Revoke(ctx, lease.Revocation{
 			Key: key, Token: token.Sequence(), Reason: opt.Reason, Grace: opt.Grace, Force: opt.Grace == 0,
 		})

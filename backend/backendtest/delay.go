@@ -32,7 +32,7 @@ func delayUnclean(r *rig) {
 }
 
 func delayLapse(r *rig) {
-	c := r.delayed(r.brief("k"), lease.MaxDelay)
+	c := r.delayed(r.brief(), lease.MaxDelay)
 	r.hold(c)
 	r.lapse(c)
 	r.held("after a lapse the seat blocks others", r.claim("k"))
@@ -64,7 +64,7 @@ func delayEnds(r *rig) {
 	r.notBefore("an unclean release blocks for the delay", waiter, sent.Add(delay))
 	r.release(waiter, lease.WasHeld)
 
-	c, waiter = r.delayed(r.brief("k"), delay), r.claim("k")
+	c, waiter = r.delayed(r.brief(), delay), r.claim("k")
 	g := r.hold(c)
 	r.wait(waiter)
 	r.notBefore("a lapse blocks for the delay", waiter, g.end().Add(delay))

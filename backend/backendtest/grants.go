@@ -95,7 +95,7 @@ func (r *rig) larger(promise string, token, before uint64) {
 }
 
 func grantLapsed(r *rig) {
-	c := r.brief("k")
+	c := r.brief()
 	first := r.hold(c)
 	r.lapse(c)
 	second := r.hold(c)
@@ -105,7 +105,7 @@ func grantLapsed(r *rig) {
 }
 
 func grantExpiry(r *rig) {
-	c := r.brief("k")
+	c := r.brief()
 	first := r.hold(c)
 	for give := r.deadline(); ; r.pause() {
 		other := r.acquire(r.try("k"))

@@ -91,7 +91,7 @@ func watchStop(r *rig) {
 			defer close(released)
 			ctx, cancel := r.ctx()
 			defer cancel()
-			r.be.Release(ctx, lease.Release{Key: key, Attempt: holder.Attempt})
+			_, _ = r.be.Release(ctx, lease.Release{Key: key, Attempt: holder.Attempt})
 		}()
 		time.Sleep(time.Duration(i%8) * 20 * time.Microsecond)
 		stop()

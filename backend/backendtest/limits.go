@@ -170,7 +170,7 @@ func limitsNone(r *rig) {
 }
 
 func limitsLapse(r *rig) {
-	stay, leave, next := r.share("k", 1, 2), r.brief("k"), r.share("k", 1, 2)
+	stay, leave, next := r.share("k", 1, 2), r.brief(), r.share("k", 1, 2)
 	leave.Limit = 2
 	g := r.hold(stay)
 	gone := r.hold(leave)

@@ -20,7 +20,7 @@ var mutants = map[string]struct {
 		var sent memory
 		return &broken{Backend: be, acquire: func(ctx context.Context, c lease.Claim) (lease.Answer, error) {
 			if sent.keep(c) {
-				be.Release(ctx, lease.Release{Key: c.Key, Attempt: c.Attempt})
+				_, _ = be.Release(ctx, lease.Release{Key: c.Key, Attempt: c.Attempt})
 			}
 			return be.Acquire(ctx, c)
 		}}
@@ -38,7 +38,7 @@ var mutants = map[string]struct {
 		return &broken{Backend: be, release: func(ctx context.Context, r lease.Release) (lease.Released, error) {
 			was, err := be.Release(ctx, r)
 			if s, _ := be.Inspect(ctx, r.Key); was == lease.WasNothing && len(s.Holders) > 0 {
-				be.Release(ctx, lease.Release{Key: r.Key, Attempt: s.Holders[0].Attempt})
+				_, _ = be.Release(ctx, lease.Release{Key: r.Key, Attempt: s.Holders[0].Attempt})
 			}
 			return was, err
 		}}
@@ -281,7 +281,7 @@ var mutants = map[string]struct {
 	}},
 	"ctx is ignored": {"grant/no effect past the deadline", func(be lease.Backend) lease.Backend {
 		return &broken{Backend: be, acquire: func(ctx context.Context, c lease.Claim) (lease.Answer, error) {
-			be.Acquire(context.WithoutCancel(ctx), c)
+			_, _ = be.Acquire(context.WithoutCancel(ctx), c)
 			return lease.Answer{}, ctx.Err()
 		}}
 	}},

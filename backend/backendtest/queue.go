@@ -155,7 +155,7 @@ func queueWindow(r *rig) {
 }
 
 func queueTakeover(r *rig) {
-	holder, next := r.brief("k"), r.claim("k")
+	holder, next := r.brief(), r.claim("k")
 	g := r.hold(holder)
 	for r.acquire(next).Status == lease.Granted { // too slow: it lapsed already
 		r.release(next, lease.WasHeld)
@@ -173,7 +173,7 @@ func queueTakeover(r *rig) {
 }
 
 func queueDead(r *rig) {
-	holder, dead, next := r.claim("k"), r.brief("k"), r.claim("k")
+	holder, dead, next := r.claim("k"), r.brief(), r.claim("k")
 	r.hold(holder)
 	r.wait(dead)
 	r.wait(next)
@@ -185,11 +185,11 @@ func queueDead(r *rig) {
 
 // queueLast: the holder and all waiters but the last die. The renewal of the last one is enough.
 func queueLast(r *rig) {
-	holder, last := r.brief("k"), r.claim("k")
+	holder, last := r.brief(), r.claim("k")
 	r.acquire(holder)
 	var dead []lease.Claim
 	for range 40 {
-		c := r.brief("k")
+		c := r.brief()
 		c.Window = c.TTL
 		r.acquire(c)
 		dead = append(dead, c)

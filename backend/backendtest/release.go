@@ -19,7 +19,7 @@ func releaseFound(r *rig) {
 	r.empty("nothing is left after the releases", "k")
 
 	// An engine may have cleared a lapsed claim away; both answers tell that it was not valid.
-	lapsed := r.brief("k")
+	lapsed := r.brief()
 	r.hold(lapsed)
 	r.lapse(lapsed)
 	r.release(lapsed, lease.WasLapsed, lease.WasNothing)
@@ -102,7 +102,7 @@ func releaseToStranger(r *rig) {
 }
 
 func releaseToDead(r *rig) {
-	holder, first, dead := r.claim("k"), r.claim("k"), r.brief("k")
+	holder, first, dead := r.claim("k"), r.claim("k"), r.brief()
 	r.hold(holder)
 	r.wait(first)
 	r.wait(dead)

@@ -52,7 +52,7 @@ func renewReleased(r *rig) {
 }
 
 func renewLapsed(r *rig) {
-	c := r.brief("k")
+	c := r.brief()
 	g := r.hold(c)
 	r.lapse(c)
 	c.TTL = r.life(long)
@@ -103,7 +103,7 @@ func renewLarge(r *rig) {
 // dead or not, but if it still finds the first it must find the second, which died no sooner: to
 // grant after the first item alone would have dropped it.
 func renewBatch(r *rig) {
-	holder, first, second, third := r.brief("k"), r.brief("k"), r.brief("k"), r.claim("k")
+	holder, first, second, third := r.brief(), r.brief(), r.brief(), r.claim("k")
 	for _, c := range []lease.Claim{holder, first, second, third} {
 		r.acquire(c)
 	}

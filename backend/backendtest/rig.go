@@ -61,9 +61,9 @@ func (r *rig) claim(key string) lease.Claim {
 	}
 }
 
-// brief is a claim with the shortest life the engine can keep: one that is meant to lapse.
-func (r *rig) brief(key string) lease.Claim {
-	c := r.claim(key)
+// brief is a claim of "k" with the shortest life the engine can keep: one that is meant to lapse.
+func (r *rig) brief() lease.Claim {
+	c := r.claim("k")
 	c.TTL, c.Alone = r.life(lease.MinTTL), true
 	return c
 }

@@ -59,7 +59,7 @@ func (h *Hold) obtain(ctx context.Context) error {
 	answered := time.Now()
 	for {
 		sent := time.Now()
-		a, err := call(k, ctx, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Answer, error) {
+		a, err := call(ctx, k, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Answer, error) {
 			return k.backend.Acquire(ctx, h.claim)
 		})
 		if err != nil {
@@ -131,7 +131,7 @@ func (h *Hold) wait(ctx context.Context, a lease.Answer) (again bool, err error)
 
 func (h *Hold) renewWaiting(ctx context.Context) (lease.Answer, error) {
 	k := h.keeper
-	a, err := call(k, ctx, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Answer, error) {
+	a, err := call(ctx, k, attemptTimeout(h.claim.TTL), ordinary, func(ctx context.Context) (lease.Answer, error) {
 		item := lease.Renewal{Key: h.claim.Key, Attempt: h.claim.Attempt, TTL: h.claim.TTL, Waiting: true}
 		answers := k.backend.Renew(ctx, []lease.Renewal{item})
 		if len(answers) != 1 {

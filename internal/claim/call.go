@@ -50,7 +50,7 @@ type answer[T any] struct {
 // comes first. It does not rely on f to honour its context: a call that overruns is abandoned, its
 // goroutine is counted until it ends, and its answer is dropped. The context given to f has the
 // values of ctx and a deadline, and ends early only when the call was abandoned.
-func call[T any](k *Keeper, ctx context.Context, timeout time.Duration, l lane, f func(context.Context) (T, error)) (T, error) {
+func call[T any](ctx context.Context, k *Keeper, timeout time.Duration, l lane, f func(context.Context) (T, error)) (T, error) {
 	var none T
 	if err := k.calls.admit(l); err != nil {
 		return none, err
@@ -96,6 +96,6 @@ func overrun(ctx, callCtx context.Context, err error) error {
 	case callCtx.Err() == nil || errors.Is(err, lease.ErrUnavailable):
 		return err
 	default:
-		return fmt.Errorf("%w: no answer in time (%v)", lease.ErrUnavailable, err)
+		return fmt.Errorf("%w: no answer in time (%s)", lease.ErrUnavailable, err.Error())
 	}
 }

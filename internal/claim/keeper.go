@@ -69,7 +69,7 @@ func (k *Keeper) Backend() lease.Backend { return k.backend }
 
 // Ask makes one call to the engine for the front, with the Keeper's timeout, retried until it is
 // answered, ctx ends, or the engine has been silent for too long.
-func Ask[T any](k *Keeper, ctx context.Context, f func(context.Context) (T, error)) (T, error) {
+func Ask[T any](ctx context.Context, k *Keeper, f func(context.Context) (T, error)) (T, error) {
 	var none T
 	if err := k.enter(); err != nil {
 		return none, err
@@ -77,7 +77,7 @@ func Ask[T any](k *Keeper, ctx context.Context, f func(context.Context) (T, erro
 	defer k.running.done()
 	start := time.Now()
 	for {
-		v, err := call(k, ctx, attemptTimeout(k.opt.TTL), ordinary, f)
+		v, err := call(ctx, k, attemptTimeout(k.opt.TTL), ordinary, f)
 		if err == nil || !retryable(ctx, err) || time.Since(start) > patience(k.opt.TTL, false) {
 			return v, err
 		}

@@ -64,7 +64,7 @@ func (h *Hold) letGo(ctx context.Context) error {
 
 func (h *Hold) sendRelease(ctx context.Context, timeout time.Duration) (lease.Released, error) {
 	k := h.keeper
-	return call(k, ctx, timeout, ordinary, func(ctx context.Context) (lease.Released, error) {
+	return call(ctx, k, timeout, ordinary, func(ctx context.Context) (lease.Released, error) {
 		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain})
 	})
 }

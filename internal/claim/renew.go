@@ -76,7 +76,7 @@ func (k *Keeper) renew(batch []*Hold) {
 		items[i] = lease.Renewal{Key: h.claim.Key, Attempt: h.claim.Attempt, TTL: h.claim.TTL}
 	}
 	sent := time.Now()
-	answers, err := call(k, context.Background(), batchTimeout(k.opt.TTL, len(items)), renewals,
+	answers, err := call(context.Background(), k, batchTimeout(k.opt.TTL, len(items)), renewals,
 		func(ctx context.Context) ([]lease.Answer, error) { return k.backend.Renew(ctx, items), nil })
 	if err == nil && len(answers) != len(items) {
 		err = errMiscounted
