@@ -1,0 +1,136 @@
+package redisbackend_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/concord-go/concord/lock"
+)
+
+// The bare pair is the least that a lock can do on this client: two EVALSHA of the shortest
+// scripts that take and give back a key. What costs more than that is ours.
+var (
+	bareTake = redis.NewScript(`if redis.call('SET', KEYS[1], ARGV[1], 'NX', 'PX', 15000) then return 1 end return 0`)
+	bareGive = redis.NewScript(`if redis.call('GET', KEYS[1]) == ARGV[1] then return redis.call('DEL', KEYS[1]) end return 0`)
+)
+
+// BenchmarkUncontended compares acquire and release with the bare pair. The two take turns within
+// one run, because the machine's speed changes between runs; ratio is ours over bare.
+func BenchmarkUncontended(b *testing.B) {
+	client, prefix := testClient(b)
+	locks := testLocker(b, client, prefix, nil)
+	ctx := context.Background()
+	bare := func() {
+		if err := bareTake.Run(ctx, client, []string{prefix}, "me").Err(); err != nil {
+			b.Fatal(err)
+		}
+		if err := bareGive.Run(ctx, client, []string{prefix}, "me").Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ours := func() {
+		l, err := locks.Acquire(ctx, "k")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := l.Release(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+	const turn = 50
+	timed := func(f func()) time.Duration {
+		start := time.Now()
+		for range turn {
+			f()
+		}
+		return time.Since(start)
+	}
+	timed(bare)
+	timed(ours)
+	var spentBare, spentOurs time.Duration
+	n := 0
+	for b.Loop() {
+		spentBare += timed(bare)
+		spentOurs += timed(ours)
+		n += turn
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(float64(spentBare.Nanoseconds())/float64(n), "bare-ns/pair")
+	b.ReportMetric(float64(spentOurs.Nanoseconds())/float64(n), "ours-ns/pair")
+	b.ReportMetric(float64(spentOurs)/float64(spentBare), "ratio")
+}
+
+// BenchmarkPair is each of the two by itself, for their allocations.
+func BenchmarkPair(b *testing.B) {
+	client, prefix := testClient(b)
+	ctx := context.Background()
+	b.Run("bare", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if err := bareTake.Run(ctx, client, []string{prefix}, "me").Err(); err != nil {
+				b.Fatal(err)
+			}
+			if err := bareGive.Run(ctx, client, []string{prefix}, "me").Err(); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("lock", func(b *testing.B) {
+		locks := testLocker(b, client, prefix, nil)
+		b.ReportAllocs()
+		for b.Loop() {
+			l, err := locks.Acquire(ctx, "k")
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := l.Release(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+// BenchmarkHandOff measures the time between two grants of one key for which processes wait in
+// line, each with a backend of its own.
+func BenchmarkHandOff(b *testing.B) {
+	for _, waiters := range []int{16, 64} {
+		b.Run(fmt.Sprint(waiters), func(b *testing.B) {
+			client, prefix := testClient(b)
+			ctx, cancel := context.WithCancel(context.Background())
+			grants := make(chan struct{})
+			done := make(chan struct{})
+			for range waiters {
+				locks := testLocker(b, client, prefix, nil)
+				go func() {
+					defer func() { done <- struct{}{} }()
+					for ctx.Err() == nil {
+						_ = locks.Do(ctx, "k", func(context.Context, *lock.Lease) error {
+							select {
+							case grants <- struct{}{}:
+							case <-ctx.Done():
+							}
+							return nil
+						})
+					}
+				}()
+			}
+			for range 4 * waiters {
+				<-grants // until all wait in line
+			}
+			b.ReportAllocs()
+			start := time.Now()
+			for b.Loop() {
+				<-grants
+			}
+			b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "hand-offs/s")
+			cancel()
+			for range waiters {
+				<-done
+			}
+		})
+	}
+}

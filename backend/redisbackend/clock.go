@@ -1,0 +1,156 @@
+package redisbackend
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	// drift is the inverse of the largest relative error of the local monotonic clock against the
+	// server's clock: one in a thousand.
+	drift = 1000
+
+	// openEnd stands for the deadline of a ctx that has none.
+	openEnd = time.Minute
+)
+
+// clock bounds the server's clock from above. It keeps one reference: at the local instant t0,
+// before some request was sent, the server's clock read at most s, because the answer carries a
+// reading s that was taken later. So at the local instant t it reads at most
+//
+//	U(t) = s + (t-t0)(1 + 1/drift)
+//
+// as long as it does not step. Readings are in whole milliseconds; s is the end of that
+// millisecond. The zero value has no reference.
+type clock struct {
+	mu     sync.Mutex
+	t0     time.Time
+	s      time.Duration // since 1970
+	latest int64         // largest notAfter handed out, ms since 1970
+}
+
+// bound returns U(t). The caller holds the lock and has seen that there is a reference.
+func (c *clock) bound(t time.Time) time.Duration {
+	d := t.Sub(c.t0)
+	return c.s + d + d/drift
+}
+
+func (c *clock) known() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return !c.t0.IsZero()
+}
+
+// observe learns from a request sent at t0 and answered before t1 with the reading now (ms). Of
+// two references the tighter one is kept. One that a later reading contradicts is replaced: the
+// server's clock has stepped forward. A step back gives a tighter one.
+func (c *clock) observe(t0, t1 time.Time, now int64) {
+	read := time.Duration(now) * time.Millisecond
+	end := read + time.Millisecond
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.t0.IsZero() {
+		old, d := c.bound(t1), t1.Sub(t0)
+		if end+d+d/drift >= old && read <= old {
+			return
+		}
+	}
+	c.t0, c.s = t0, end
+}
+
+// reset replaces the reference, tighter or not.
+func (c *clock) reset(t0 time.Time, now int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.t0, c.s = t0, time.Duration(now+1)*time.Millisecond
+}
+
+// notAfter returns the server time (ms) from which on an acquire sent now under ctx must not be
+// executed any more.
+func (c *clock) notAfter(ctx context.Context) int64 {
+	now := time.Now()
+	left := openEnd
+	if deadline, ok := ctx.Deadline(); ok {
+		left = deadline.Sub(now)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	at := int64((c.bound(now) + left) / time.Millisecond)
+	c.latest = max(c.latest, at)
+	return at
+}
+
+// tombstoneUntil returns the largest notAfter ever handed out: no copy of any acquire of this
+// backend is executed after it. If the server's clock stepped back since, it lies that much
+// further ahead, and tombstones live that much longer.
+func (c *clock) tombstoneUntil() int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.latest
+}
+
+// until translates a pushed grant, made at server time now and valid until e (ms), into the local
+// instant up to which it is valid for certain. It reports false if there is no reference or the
+// reference cannot be of the clock that made the grant.
+func (c *clock) until(now, e int64) (time.Time, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.t0.IsZero() {
+		return time.Time{}, false
+	}
+	local := time.Now()
+	if time.Duration(now)*time.Millisecond > c.bound(local) {
+		return time.Time{}, false
+	}
+	left := time.Duration(e)*time.Millisecond - c.s
+	until := c.t0.Add(left - left/drift)
+	return until, until.After(local)
+}
+
+// left bounds the time to the server time e (ms) from below; zero if that has passed or nothing
+// is known of the server's clock.
+func (c *clock) left(e int64) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.t0.IsZero() {
+		return 0
+	}
+	return max(0, time.Duration(e)*time.Millisecond-c.bound(time.Now()))
+}
+
+// contact makes sure that there is a reference, if need be by asking the server for the time.
+func (b *Backend) contact(ctx context.Context) error {
+	if b.clock.known() {
+		return nil
+	}
+	_, err := b.readTime(ctx)
+	return err
+}
+
+// readTime asks the server for the time (ms since 1970) and keeps it as a reference.
+func (b *Backend) readTime(ctx context.Context) (int64, error) {
+	sent := time.Now()
+	reply, err := b.do(ctx, "time")
+	if err != nil {
+		return 0, err
+	}
+	parts, _ := reply.([]any)
+	if len(parts) != 2 {
+		return 0, malformed(reply)
+	}
+	sec, ok1 := parts[0].(string)
+	micro, ok2 := parts[1].(string)
+	if !ok1 || !ok2 {
+		return 0, malformed(reply)
+	}
+	s, err1 := strconv.ParseInt(sec, 10, 64)
+	us, err2 := strconv.ParseInt(micro, 10, 64)
+	if err1 != nil || err2 != nil || s < 0 || s > maxSeconds || us < 0 || us > 999_999 {
+		return 0, malformed(reply)
+	}
+	now := s*1000 + us/1000
+	b.clock.observe(sent, time.Now(), now)
+	return now, nil
+}

@@ -1,0 +1,67 @@
+// Package redisbackend keeps the state of Concord's primitives on one Redis server, version 7 or
+// later. Cluster and Sentinel are not supported yet.
+//
+//	client := redis.NewClient(&redis.Options{
+//		Addr:                  "redis:6379",
+//		ContextTimeoutEnabled: true,        // a call ends with its ctx
+//		ReadTimeout:           time.Second, // a lost answer is noticed
+//		DialTimeout:           time.Second,
+//		DialerRetries:         1,
+//	})
+//	be, err := redisbackend.New(client, &redisbackend.Options{Prefix: "shop"})
+//	…
+//	err = be.Check(ctx) // version, eviction, persistence, permissions, client options
+//	locks, err := lock.New(be.Leases(), nil)
+//	…
+//	locks.Close(ctx)
+//	be.Close(ctx)
+//	client.Close() // it stays yours
+//
+// # What it does
+//
+// Every verb is one Lua script and one round trip. The next waiter is granted by the release
+// itself, and told by a message, so handing a lock over costs two requests however many wait. All
+// times are taken from the server's clock; those of clients do not matter. A renewal carries up to
+// 100 claims.
+//
+// Messages are hints. One connection for them is opened when a claim of this backend has to wait
+// for the first time, and dropped 30 s after the last one is watched. While it is broken, waiters
+// ask, and learn the same a little later. A holder is told by message that it is asked to leave
+// only while that connection is open; its next renewal tells it in any case.
+//
+// Commands are never sent again by the client library, whatever its MaxRetries: the caller
+// decides, by an attempt id that makes each verb idempotent.
+//
+// # What it does not promise
+//
+// Mutual exclusion holds as long as the server keeps its data and its clock does not step. It is
+// lost
+//
+//   - at a fail-over. Replication is asynchronous: the new primary may not know of the last grants,
+//     and grants again.
+//   - at a restart without append-only file, or with one that is not written at each command.
+//   - when claims are evicted. Run the server with maxmemory-policy noeviction. Then, out of memory,
+//     new claims fail, while renewals, releases and hand-overs go on.
+//   - when the server's clock steps forward: claims end early. When it steps back they live longer.
+//
+// In all of these cases tokens still increase from grant to grant, because they are the larger of
+// a counter and the clock in microseconds, unless counter and clock are lost together. So a
+// resource that checks tokens refuses the earlier of two holders: see [Backend.Guard] for data on
+// this server, and package fence.
+//
+// Limits other than 1, priorities, lock-delay, AcquireAll and Observe are not there yet; requests
+// for them match lease.ErrUnsupported.
+//
+// # On the server
+//
+// Recommended: maxmemory-policy noeviction, appendonly yes, and appendfsync always if a grant must
+// survive a crash. An ACL user needs the keys and channels <prefix>:*, and the commands
+//
+//	EVAL EVALSHA TIME INFO CONFIG|GET PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL
+//	HGET HMGET HSET HDEL HINCRBY ZADD ZCARD ZRANGE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
+//
+// of which INFO and CONFIG|GET serve Check alone. All keys begin with the prefix, the version of
+// the format and a hash tag, <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves;
+// what stays is one counter for each of 128 buckets, the layout, and the marks of fences. To delete
+// the counters is safe while the server's clock is right.
+package redisbackend

@@ -1,0 +1,140 @@
+package redisbackend
+
+import (
+	"context"
+	_ "embed"
+	"strings"
+
+	"github.com/concord-go/concord/fence"
+)
+
+var (
+	//go:embed lua/raise.lua
+	luaRaise string
+
+	scriptRaise = newScript(luaRaise + "return {1}\n")
+)
+
+// marks is the port of package fence. A mark is a string of 20 digits.
+type marks struct {
+	b         *Backend
+	retention any // ms, 0 = for ever
+}
+
+var _ fence.Marks = (*marks)(nil)
+
+func newMarks(b *Backend) *marks { return &marks{b: b, retention: millis(b.opt.FenceRetention)} }
+
+// Raise implements [fence.Marks].
+func (m *marks) Raise(ctx context.Context, resource string, token fence.Token) error {
+	const verb = "raise"
+	if err := fence.Validate(resource, token); err != nil {
+		return fail(ctx, verb, err)
+	}
+	name, _ := m.b.names.mark(resource)
+	return m.b.await(ctx, verb, func() error {
+		_, err := m.write(ctx, verb, scriptRaise, resource, token, []string{name}, nil)
+		return err
+	})
+}
+
+// Mark implements [fence.Marks].
+func (m *marks) Mark(ctx context.Context, resource string) (mark fence.Token, err error) {
+	const verb = "mark"
+	if err := fence.ValidateResource(resource); err != nil {
+		return 0, fail(ctx, verb, err)
+	}
+	name, _ := m.b.names.mark(resource)
+	found := make(chan fence.Token, 1) // the caller may be gone when the answer comes
+	err = m.b.await(ctx, verb, func() error {
+		v, err := m.b.do(ctx, "get", name)
+		if isNil(err) {
+			found <- 0
+			return nil
+		}
+		if err != nil {
+			return fail(ctx, verb, err)
+		}
+		t, err := parseMark(v)
+		if err != nil {
+			return fail(ctx, verb, err)
+		}
+		found <- t
+		return nil
+	})
+	if err != nil {
+		return 0, err
+	}
+	return <-found, nil
+}
+
+// write runs a script that begins with the fragment raise and returns what follows its mark.
+// keys[0] is the name of the mark.
+func (m *marks) write(ctx context.Context, verb string, s *script, resource string, token fence.Token, keys []string, args []any) (any, error) {
+	all := make([]any, 3, 5+len(keys)+len(args))
+	all[2] = len(keys)
+	for _, k := range keys {
+		all = append(all, k)
+	}
+	all = append(all, token.Padded(), m.retention)
+	v, _, err := m.b.eval(ctx, s, append(all, args...))
+	if err != nil {
+		return nil, fail(ctx, verb, err)
+	}
+	list, ok := v.([]any)
+	if !ok || len(list) == 0 {
+		return nil, fail(ctx, verb, malformed(v))
+	}
+	switch list[0] {
+	case int64(1):
+		switch len(list) {
+		case 1:
+			return nil, nil
+		case 2:
+			return list[1], nil
+		}
+	case int64(0):
+		if len(list) == 2 {
+			mark, err := parseMark(list[1])
+			if err != nil {
+				return nil, fail(ctx, verb, err)
+			}
+			return nil, fail(ctx, verb, &fence.FencedError{Resource: resource, Token: token, Mark: mark})
+		}
+	}
+	return nil, fail(ctx, verb, malformed(v))
+}
+
+func parseMark(v any) (fence.Token, error) {
+	s, _ := v.(string)
+	if len(s) != 20 {
+		return 0, malformed(v)
+	}
+	t, err := fence.ParseToken(strings.TrimLeft(s, "0"))
+	if err != nil {
+		return 0, malformed(v)
+	}
+	return t, nil
+}
+
+// await runs a call and stops waiting for it when ctx ends, which go-redis does not do by itself
+// when ctx is cancelled, nor at its deadline unless told to. Close waits for calls left alone.
+func (b *Backend) await(ctx context.Context, verb string, call func() error) error {
+	if err := b.ready(ctx, verb); err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	b.closing.Lock()
+	if b.closed.Load() {
+		b.closing.Unlock()
+		return b.ready(ctx, verb)
+	}
+	b.calls.Go(func() { done <- call() })
+	b.closing.Unlock()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return fail(ctx, verb, ctx.Err())
+	}
+}

@@ -1,0 +1,286 @@
+package redisbackend
+
+import (
+	"context"
+	"log/slog"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/concord-go/concord/lease"
+)
+
+const (
+	pingEvery = time.Second             // while the subscription is open
+	healthFor = 1500 * time.Millisecond // after the last sign of life
+	silence   = 3 * time.Second         // without any sign of life the connection is given up
+	keepIdle  = 30                      // pings without a watch, then the connection is dropped
+
+	retryMin = 100 * time.Millisecond
+	retryMax = 3 * time.Second
+)
+
+// hub gets the events of this backend object and hands them to those who watch an attempt. It
+// keeps one connection, opened when the first claim has to wait. Every event is a hint: whatever
+// may have been missed, while there was no subscription or it was broken, becomes one EventCheck
+// for every attempt that waits.
+type hub struct {
+	client  Client
+	channel string
+	clock   *clock
+	log     *slog.Logger
+
+	era  atomic.Uint64        // counts subscriptions confirmed and lost
+	line atomic.Pointer[line] // the open one, or nil; changed under mu
+	work sync.WaitGroup
+
+	mu      sync.Mutex
+	watches map[lease.Attempt]*watch
+	closed  bool
+}
+
+// watch is one call of Watch.
+type watch struct {
+	waiting bool // the engine said that the claim waits; guarded by hub.mu
+
+	mu      sync.Mutex // held while notify runs
+	stopped bool
+	notify  func(lease.Event)
+}
+
+func (w *watch) deliver(e lease.Event) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if !w.stopped {
+		w.notify(e)
+	}
+}
+
+// line is one connection, re-made as often as it breaks, from when it was needed until it was
+// idle for long.
+type line struct {
+	*hub
+	stop  context.CancelFunc
+	heard atomic.Int64 // last sign of life, Unix ns of the local clock; 0 = not subscribed
+}
+
+func newHub(client Client, channel string, c *clock, log *slog.Logger) *hub {
+	return &hub{client: client, channel: channel, clock: c, log: log, watches: map[lease.Attempt]*watch{}}
+}
+
+func (h *hub) watch(a lease.Attempt, notify func(lease.Event)) (stop func()) {
+	w := &watch{notify: notify}
+	h.mu.Lock()
+	h.watches[a] = w
+	h.mu.Unlock()
+	return func() {
+		h.mu.Lock()
+		if h.watches[a] == w {
+			delete(h.watches, a)
+		}
+		h.mu.Unlock()
+		w.mu.Lock()
+		w.stopped = true
+		w.mu.Unlock()
+	}
+}
+
+// answered completes the answer to a request that was sent in the given era. A grant could have
+// been published between the request's execution and a subscription confirmed later; unless the
+// era is still the same, the attempt is told to check.
+func (h *hub) answered(a lease.Attempt, era uint64, answer lease.Answer) lease.Answer {
+	waits := answer.Status == lease.Queued
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w := h.watches[a]
+	if w != nil {
+		w.waiting = waits
+	}
+	if !waits || h.closed {
+		return answer
+	}
+	if h.line.Load() == nil {
+		h.open()
+	}
+	same := h.era.Load() == era
+	answer.Pushed = same && h.healthy()
+	if w != nil && !same && h.line.Load().heard.Load() != 0 {
+		h.work.Go(func() { w.deliver(lease.Event{Kind: lease.EventCheck}) })
+	}
+	return answer
+}
+
+// healthy reports whether events get through as far as is known.
+func (h *hub) healthy() bool {
+	l := h.line.Load()
+	if l == nil {
+		return false
+	}
+	heard := l.heard.Load()
+	return heard != 0 && time.Since(start) < time.Duration(heard)+healthFor
+}
+
+// start is the origin of instants kept as numbers: monotonic, and never zero.
+var start = time.Now().Add(-time.Second)
+
+// open starts a line. The caller holds mu.
+func (h *hub) open() {
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &line{hub: h, stop: cancel}
+	h.line.Store(l)
+	h.work.Go(func() { l.run(ctx) })
+}
+
+func (h *hub) close() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.closed = true
+	if l := h.line.Load(); l != nil {
+		l.retire()
+	}
+}
+
+func (h *hub) wait() { h.work.Wait() }
+
+// retire ends the line. The caller holds mu.
+func (l *line) retire() {
+	l.hub.line.Store(nil)
+	l.era.Add(1)
+	l.stop()
+}
+
+// run keeps the subscription until ctx ends.
+func (l *line) run(ctx context.Context) {
+	defer l.stop()
+	pause := time.Duration(0)
+	for ctx.Err() == nil {
+		confirmed, err := l.session(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if confirmed {
+			pause = 0
+		}
+		if pause == 0 { // once, not at every try
+			l.log.Warn("redisbackend: subscription lost, waiters fall back to asking", "channel", l.channel, "error", err)
+		}
+		if !confirmed {
+			pause = min(max(2*pause, retryMin), retryMax)
+			select {
+			case <-ctx.Done():
+			case <-time.After(pause/2 + rand.N(pause/2)):
+			}
+		}
+	}
+}
+
+// session subscribes once and receives until an error, and reports whether the subscription was
+// ever confirmed. go-redis reconnects a broken PubSub by itself, but tells nobody when, and after
+// a timeout in the middle of a message it would go on reading there. So an error is the end, and
+// the next session begins with a connection of its own.
+func (l *line) session(ctx context.Context) (confirmed bool, err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	sub := l.client.Subscribe(ctx, l.channel)
+	var pings sync.WaitGroup
+	pings.Go(func() { l.ping(ctx, sub) })
+	defer pings.Wait()
+	defer cancel()
+	defer func() {
+		if l.heard.Swap(0) != 0 {
+			l.era.Add(1)
+		}
+	}()
+	for {
+		m, err := sub.ReceiveTimeout(ctx, silence)
+		if err != nil {
+			return confirmed, err
+		}
+		if s, ok := m.(*redis.Subscription); ok && s.Kind == "subscribe" {
+			confirmed = true
+			l.heard.Store(int64(time.Since(start)))
+			l.check()
+		}
+		if confirmed {
+			l.heard.Store(int64(time.Since(start)))
+		}
+		if m, ok := m.(*redis.Message); ok {
+			l.receive(m.Payload)
+		}
+	}
+}
+
+// ping gives the server something to answer, so that silence means a broken connection. It ends
+// an idle line, and closes the subscription, which alone interrupts a receive.
+func (l *line) ping(ctx context.Context, sub *redis.PubSub) {
+	tick := time.NewTicker(pingEvery)
+	defer tick.Stop()
+	defer sub.Close()
+	for idle := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		l.mu.Lock()
+		idle++
+		if len(l.watches) > 0 {
+			idle = 0
+		}
+		if idle == keepIdle && l.hub.line.Load() == l {
+			l.retire()
+		}
+		l.mu.Unlock()
+		sub.Ping(ctx) // an error is the receiver's, too
+	}
+}
+
+// check tells every attempt that waits that it may have missed something.
+func (l *line) check() {
+	l.mu.Lock()
+	l.era.Add(1)
+	var waiting []*watch
+	for _, w := range l.watches {
+		if w.waiting {
+			waiting = append(waiting, w)
+		}
+	}
+	l.mu.Unlock()
+	for _, w := range waiting {
+		w.deliver(lease.Event{Kind: lease.EventCheck})
+	}
+}
+
+// receive handles one message. Anybody may publish, so one that makes no sense is dropped.
+func (l *line) receive(payload string) {
+	m, ok := parseMessage(payload)
+	if !ok {
+		l.log.Debug("redisbackend: message not understood", "channel", l.channel, "message", payload)
+		return
+	}
+	e := lease.Event{Kind: m.kind, Token: m.token}
+	switch m.kind {
+	case lease.EventGranted:
+		// The message may have been under way for long, or come from a server whose clock the
+		// reference does not know. Only a grant that is valid for certain is handed on.
+		if e.Until, ok = l.clock.until(m.now, m.end); !ok {
+			e = lease.Event{Kind: lease.EventCheck}
+		}
+	case lease.EventAsked:
+		left := time.Duration(max(0, m.end-m.now)) * time.Millisecond
+		e.Ask = lease.Ask{Reason: m.reason, Grace: min(left, l.clock.left(m.end))}
+	case lease.EventRevoked:
+		e.Ask.Reason = m.reason
+	}
+	l.mu.Lock()
+	w := l.watches[m.attempt]
+	if w != nil && e.Kind == lease.EventGranted {
+		w.waiting = false
+	}
+	l.mu.Unlock()
+	if w != nil {
+		w.deliver(e)
+	}
+}

@@ -1,0 +1,216 @@
+package redisbackend
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// leases is the port. So far it knows one mode: one seat a key, first come first served.
+type leases struct{ b *Backend }
+
+var _ lease.Backend = (*leases)(nil)
+
+// Capabilities implements [lease.Backend]. A grant is not Durable: Redis answers before it has
+// written to disk or to a replica.
+func (l *leases) Capabilities() lease.Capabilities {
+	return lease.Capabilities{
+		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
+	}
+}
+
+// millis rounds up: a life is never shorter than it was asked for.
+func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
+
+// supported refuses what is left for later modes.
+func supported(c *lease.Claim) error {
+	switch {
+	case c.Limit != 1 || c.LimitEpoch != 0:
+		return unsupported("limit %d, epoch %d", c.Limit, c.LimitEpoch)
+	case c.Priority != 0:
+		return unsupported("priority %d", c.Priority)
+	case c.Delay != 0:
+		return unsupported("delay %v", c.Delay)
+	case c.Announce:
+		return unsupported("announce")
+	}
+	return nil
+}
+
+// Acquire implements [lease.Backend]. A ctx without a deadline counts as one of a minute.
+func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, error) {
+	const verb = "acquire"
+	b := l.b
+	if err := b.ready(ctx, verb); err != nil {
+		return lease.Answer{}, err
+	}
+	if err := c.Validate(); err != nil {
+		return lease.Answer{}, fail(ctx, verb, err)
+	}
+	if err := supported(&c); err != nil {
+		return lease.Answer{}, fail(ctx, verb, err)
+	}
+	if err := b.contact(ctx); err != nil {
+		return lease.Answer{}, fail(ctx, verb, err)
+	}
+	var ttl any = millis(c.TTL)
+	window := ttl
+	if c.Window != 0 && c.Window != c.TTL {
+		window = millis(c.Window)
+	}
+	att := string(c.Attempt)
+	key, queue, tombstone, counter := b.names.claim(c.Key, att)
+	era := b.hub.era.Load()
+	for again := false; ; again = true {
+		v, sent, err := b.eval(ctx, scriptAcquire, []any{
+			nil, nil, 4, key, queue, counter, tombstone,
+			att, ttl, window, flag(c.Queue), b.clock.notAfter(ctx),
+			b.channel, b.maxq, argPublish, makeBlob(c.Owner, c.Meta),
+		})
+		if err != nil {
+			return lease.Answer{}, fail(ctx, verb, err)
+		}
+		r, err := parseReply(v)
+		if err != nil {
+			return lease.Answer{}, fail(ctx, verb, err)
+		}
+		if !r.stale {
+			b.clock.observe(sent, time.Now(), r.now)
+			return b.hub.answered(c.Attempt, era, r.Answer), nil
+		}
+		// Either the request was under way past its deadline, or the server's clock has stepped.
+		// Its reply tells the new time; asking once more is enough to know which.
+		b.clock.reset(sent, r.now)
+		if err := ctx.Err(); err != nil || again {
+			return lease.Answer{}, fail(ctx, verb, errStale)
+		}
+	}
+}
+
+// AcquireAll implements [lease.Backend]: not supported.
+func (l *leases) AcquireAll(ctx context.Context, _ []lease.Claim) ([]lease.Answer, error) {
+	return nil, l.refuse(ctx, "acquire all")
+}
+
+// Observe implements [lease.Backend]: not supported.
+func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
+	return l.refuse(ctx, "observe")
+}
+
+func (l *leases) refuse(ctx context.Context, verb string) error {
+	if err := l.b.ready(ctx, verb); err != nil {
+		return err
+	}
+	return fail(ctx, verb, lease.ErrUnsupported)
+}
+
+// Release implements [lease.Backend].
+func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, error) {
+	const verb = "release"
+	b := l.b
+	if err := b.ready(ctx, verb); err != nil {
+		return 0, err
+	}
+	if err := validateRelease(&r); err != nil {
+		return 0, fail(ctx, verb, err)
+	}
+	var until int64
+	if r.Uncertain {
+		until = b.clock.tombstoneUntil()
+	}
+	att := string(r.Attempt)
+	key, queue, tombstone, counter := b.names.claim(r.Key, att)
+	v, sent, err := b.eval(ctx, scriptRelease, []any{
+		nil, nil, 4, key, queue, counter, tombstone,
+		att, flag(r.Unclean), until, argPublish, string(r.To),
+	})
+	if err != nil {
+		return 0, fail(ctx, verb, err)
+	}
+	was, now, problem, err := parseReleased(v)
+	if err != nil {
+		return 0, fail(ctx, verb, err)
+	}
+	b.clock.observe(sent, time.Now(), now)
+	if problem != "" {
+		b.opt.Logger.WarnContext(ctx, "redisbackend: tombstone not written, the release must be repeated", "error", problem)
+		return was, fail(ctx, verb, serverError(problem))
+	}
+	return was, nil
+}
+
+func validateRelease(r *lease.Release) error {
+	switch {
+	case len(r.Attempt) != 22:
+		return &lease.InvalidError{Field: "Attempt", Problem: "must come from NewAttempt"}
+	case len(r.To) != 22 && r.To != "":
+		return &lease.InvalidError{Field: "To", Problem: "must be an attempt or empty"}
+	}
+	return lease.ValidateKey(r.Key)
+}
+
+// Revoke implements [lease.Backend].
+func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
+	const verb = "revoke"
+	b := l.b
+	if err := b.ready(ctx, verb); err != nil {
+		return false, err
+	}
+	if err := validateRevocation(&r); err != nil {
+		return false, fail(ctx, verb, err)
+	}
+	key, queue, counter := b.names.lease(r.Key)
+	v, sent, err := b.eval(ctx, scriptRevoke, []any{
+		nil, nil, 3, key, queue, counter,
+		strconv.FormatUint(r.Token, 10), flag(r.Force), millis(r.Grace), r.Reason, argPublish,
+	})
+	if err != nil {
+		return false, fail(ctx, verb, err)
+	}
+	found, now, err := parseFound(v)
+	if err != nil {
+		return false, fail(ctx, verb, err)
+	}
+	b.clock.observe(sent, time.Now(), now)
+	return found, nil
+}
+
+func validateRevocation(r *lease.Revocation) error {
+	switch {
+	case len(r.Reason) > lease.MaxReason:
+		return &lease.InvalidError{Field: "Reason", Problem: "must have at most " + strconv.Itoa(lease.MaxReason) + " bytes"}
+	case r.Grace < 0 || r.Grace > lease.MaxTTL:
+		return &lease.InvalidError{Field: "Grace", Problem: "must be 0 to " + lease.MaxTTL.String()}
+	}
+	return lease.ValidateKey(r.Key)
+}
+
+// Inspect implements [lease.Backend].
+func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
+	const verb = "inspect"
+	b := l.b
+	if err := b.ready(ctx, verb); err != nil {
+		return lease.State{}, err
+	}
+	if err := lease.ValidateKey(key); err != nil {
+		return lease.State{}, fail(ctx, verb, err)
+	}
+	hash, queue, _ := b.names.lease(key)
+	v, sent, err := b.eval(ctx, scriptInspect, []any{nil, nil, 2, hash, queue})
+	if err != nil {
+		return lease.State{}, fail(ctx, verb, err)
+	}
+	s, now, err := parseState(v)
+	if err != nil {
+		return lease.State{}, fail(ctx, verb, err)
+	}
+	b.clock.observe(sent, time.Now(), now)
+	return s, nil
+}
+
+// Watch implements [lease.Backend]. Notify must not call stop.
+func (l *leases) Watch(_ string, a lease.Attempt, notify func(lease.Event)) (stop func()) {
+	return l.b.hub.watch(a, notify)
+}

@@ -1,0 +1,45 @@
+-- release: ends a claim and grants to the next.
+-- KEYS  L Q C X (X: tombstone of the attempt)
+-- ARGV  att unclean tombUntil push to
+-- returns  H (was held) | L (lapsed) | W (waiting) | N (nothing), now, and !error if the tombstone failed
+
+local a, unclean, tomb, verb, to = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local k, r = load(KEYS[1], KEYS[2], KEYS[3], a)
+if k.m and k.m ~= 'x' then return bare('N') end
+
+local was = 'N'
+if not r then
+  -- HDEL even here: it lets the tombstone be written when the server is out of memory.
+  if tomb >= now then drop(k, a) end
+elseif r.st == 'q' then
+  was = 'W'
+  redis.call('ZREM', k.Q, a)
+  drop(k, a)
+else
+  was = now < r.x and 'H' or 'L'
+  if r.d == '0' or (was == 'H' and not unclean) then
+    drop(k, a)
+  elseif was == 'H' then -- the seat stays for its delay
+    r.st, r.x = 'h', now
+    put(k, a, r)
+  end
+end
+
+local failed
+if tomb >= now then
+  local res = redis.pcall('SET', KEYS[4], '1', 'PXAT', int(tomb + 1))
+  if res.err then failed = res.err end
+end
+
+if was == 'H' and not k.h and to ~= '' then
+  local w = find(k, to)
+  if w and w.st == 'q' and now < w.x then
+    redis.call('ZREM', k.Q, to)
+    grant(k, to, w, nil, verb)
+  end
+end
+if k.m then
+  advance(k, nil, verb)
+  if not k.h then redis.call('DEL', k.L) end -- and so nobody waits
+end
+return bare(was) .. (failed and ' !' .. failed or '')

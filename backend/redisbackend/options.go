@@ -1,0 +1,62 @@
+package redisbackend
+
+import (
+	"errors"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+const (
+	defaultPrefix     = "concord"
+	maxPrefix         = 64
+	minFenceRetention = time.Second
+)
+
+// Options tunes a [Backend]. The zero value, or nil in its place, means the defaults. [New] copies
+// it.
+type Options struct {
+	// Prefix starts every key and channel name, so that several installations can share a server.
+	// 1 to 64 bytes of printable ASCII without space, colon and braces. Default "concord".
+	// Parties with different prefixes do not see each other's locks.
+	Prefix string
+
+	// Strict makes [Backend.Check] fail on warnings, too.
+	Strict bool
+
+	// Logger gets the warnings of Check and what goes wrong in the background: a subscription that
+	// was dropped, a tombstone that could not be written. Default slog.Default.
+	Logger *slog.Logger
+
+	// FenceRetention lets a fence mark expire this long after it was last raised; at least 1 s.
+	// A holder that was paused for longer is then no longer refused, so it must be far above any
+	// pause to be survived. Default 0: marks live for ever, about 150 bytes for each resource.
+	FenceRetention time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var c Options
+	if o != nil {
+		c = *o
+	}
+	if c.Prefix == "" {
+		c.Prefix = defaultPrefix
+	}
+	if c.Logger == nil {
+		c.Logger = slog.Default()
+	}
+	return c
+}
+
+func (o *Options) validate() error {
+	var errs []error
+	bad := func(c rune) bool { return c <= ' ' || c > '~' || c == ':' || c == '{' || c == '}' }
+	if len(o.Prefix) > maxPrefix || strings.ContainsFunc(o.Prefix, bad) {
+		errs = append(errs, &InvalidError{Field: "Prefix",
+			Problem: "must have 1 to 64 bytes of printable ASCII without space, colon and braces"})
+	}
+	if o.FenceRetention != 0 && o.FenceRetention < minFenceRetention {
+		errs = append(errs, &InvalidError{Field: "FenceRetention", Problem: "must be 0 or at least 1s"})
+	}
+	return errors.Join(errs...)
+}
