@@ -3,8 +3,6 @@ package lease
 import (
 	"crypto/rand"
 	"encoding/base64"
-	"errors"
-	"fmt"
 	"time"
 )
 
@@ -24,6 +22,9 @@ const (
 	MaxPriority = 511
 )
 
+// attemptLen is the length of an attempt: 16 bytes in base64url.
+const attemptLen = 22
+
 // Attempt names one claim: 128 random bits as 22 characters of base64url. It is made once per
 // wish, kept through all its re-sends and never reused.
 type Attempt string
@@ -32,7 +33,7 @@ type Attempt string
 func NewAttempt() Attempt {
 	var b [16]byte
 	rand.Read(b[:])
-	var text [22]byte
+	var text [attemptLen]byte
 	base64.RawURLEncoding.Encode(text[:], b[:])
 	return Attempt(text[:])
 }
@@ -56,36 +57,4 @@ type Claim struct {
 	Meta     []byte // what others may read of this claim
 	Announce bool   // tell observers of the key about every change
 	Alone    bool   // will not be renewed together with others (engines that share renewals)
-}
-
-// Validate reports every field that is out of bounds, each as an [*InvalidError].
-func (c *Claim) Validate() error {
-	var errs []error
-	bad := func(ok bool, field, format string, args ...any) {
-		if !ok {
-			errs = append(errs, &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)})
-		}
-	}
-	if err := ValidateKey(c.Key); err != nil {
-		errs = append(errs, err)
-	}
-	bad(len(c.Attempt) == 22, "Attempt", "must come from NewAttempt")
-	bad(c.TTL >= MinTTL && c.TTL <= MaxTTL, "TTL", "must be %v to %v", MinTTL, MaxTTL)
-	bad(c.Window >= 0 && c.Window <= c.TTL, "Window", "must be 0 to TTL")
-	bad(c.Delay >= 0 && c.Delay <= MaxDelay, "Delay", "must be 0 to %v", MaxDelay)
-	bad(c.Limit >= 0 && c.Limit <= MaxWeight, "Limit", "must be 0 to %d", MaxWeight)
-	bad(c.Weight >= 1 && (c.Weight <= c.Limit || c.Limit == 0) && c.Weight <= MaxWeight, "Weight", "must be 1 to Limit")
-	bad(c.LimitEpoch >= 0, "LimitEpoch", "must not be negative")
-	bad(c.Priority >= MinPriority && c.Priority <= MaxPriority, "Priority", "must be %d to %d", MinPriority, MaxPriority)
-	bad(len(c.Owner) <= MaxOwner, "Owner", "must have at most %d bytes", MaxOwner)
-	bad(len(c.Meta) <= MaxMeta, "Meta", "must have at most %d bytes", MaxMeta)
-	return errors.Join(errs...)
-}
-
-// ValidateKey returns an [*InvalidError] unless key has 1 to [MaxKey] bytes.
-func ValidateKey(key string) error {
-	if len(key) == 0 || len(key) > MaxKey {
-		return &InvalidError{Field: "key", Problem: fmt.Sprintf("must have 1 to %d bytes", MaxKey)}
-	}
-	return nil
 }

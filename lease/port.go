@@ -72,6 +72,8 @@ type Capabilities struct {
 	Priority   bool          // priorities other than 0
 	Delay      bool          // lock-delay
 	MultiKey   bool          // AcquireAll
+	Transfer   bool          // Release.To
+	Window     bool          // a pushed grant lives for its window first; without it, for the TTL
 	Announce   bool          // Observe
 	Durable    bool          // claims outlive the process that keeps them
 	MinTTL     time.Duration // smallest TTL the engine can keep

@@ -37,7 +37,7 @@ type leaseCase struct {
 func has(caps lease.Capabilities, name string) bool {
 	return map[string]bool{
 		"Limits": caps.Limits, "Priority": caps.Priority, "Delay": caps.Delay,
-		"MultiKey": caps.MultiKey, "Announce": caps.Announce,
+		"MultiKey": caps.MultiKey, "Announce": caps.Announce, "Transfer": caps.Transfer, "Window": caps.Window,
 	}[name]
 }
 
@@ -54,7 +54,7 @@ var leaseCases = []leaseCase{
 	{name: "queue/ranks count from zero and stay", run: queueRanks},
 	{name: "queue/three waiters are served in order", run: queueOrder},
 	{name: "queue/a release pushes the grant", run: queuePush},
-	{name: "queue/a pushed grant lives for the window", run: queueWindow},
+	{name: "queue/a pushed grant lives for the window", needs: "Window", run: queueWindow},
 	{name: "queue/a waiter takes over from an expired holder", waits: true, run: queueTakeover},
 	{name: "queue/a dead waiter is skipped", waits: true, run: queueDead},
 	{name: "queue/the last live waiter is enough", waits: true, run: queueLast},
@@ -76,9 +76,9 @@ var leaseCases = []leaseCase{
 	{name: "release/says what it found", waits: true, run: releaseFound},
 	{name: "release/a second one hurts nobody", run: releaseTwice},
 	{name: "release/a late acquire is gone", run: releaseGone},
-	{name: "release/to a chosen waiter", run: releaseTo},
-	{name: "release/to a stranger falls back", run: releaseToStranger},
-	{name: "release/to a dead waiter falls back", waits: true, run: releaseToDead},
+	{name: "release/to a chosen waiter", needs: "Transfer", run: releaseTo},
+	{name: "release/to a stranger falls back", needs: "Transfer", run: releaseToStranger},
+	{name: "release/to a dead waiter falls back", needs: "Transfer", waits: true, run: releaseToDead},
 
 	{name: "revoke/force ends the seat", run: revokeForce},
 	{name: "revoke/ask leaves it valid", run: revokeAsk},

@@ -117,8 +117,12 @@ func queuePush(r *rig) {
 
 	e := r.next("a release pushes the grant to the next waiter", won, lease.EventGranted)
 	r.larger("a pushed grant has a larger token", e.Token, g.Token)
-	if left := e.Until.Sub(e.at); left <= 0 || left > r.life(first.Window)+50*time.Millisecond {
-		r.broken("Until is in the future and inside the claim window", left, fmt.Sprintf("in (0, %v]", r.life(first.Window)))
+	life := r.life(first.TTL)
+	if r.caps.Window {
+		life = r.life(first.Window)
+	}
+	if left := e.Until.Sub(e.at); left <= 0 || left > life+50*time.Millisecond {
+		r.broken("Until is in the future and inside the first life of a pushed grant", left, fmt.Sprintf("in (0, %v]", life))
 	}
 	r.keeps("a pushed grant is real", first, e.Token)
 	r.waits("only the head is granted", second)

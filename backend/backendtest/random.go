@@ -161,7 +161,7 @@ func (p *player) agree(m *modelKey, a *actor, got lease.Answer, want lease.Statu
 func (p *player) doRelease(m *modelKey, a *actor) {
 	rel := lease.Release{Key: a.claim.Key, Attempt: a.claim.Attempt, Uncertain: p.rng.IntN(4) == 0}
 	was, to := m.status(a.id), 0
-	if was == lease.Granted && m.limit == 1 && p.rng.IntN(3) == 0 {
+	if p.caps.Transfer && was == lease.Granted && m.limit == 1 && p.rng.IntN(3) == 0 {
 		other := p.actors[a.claim.Key][p.rng.IntN(len(p.actors[a.claim.Key]))]
 		rel.To, to = other.claim.Attempt, other.id
 	}

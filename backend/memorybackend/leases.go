@@ -32,7 +32,7 @@ func (l leases) AcquireAll(ctx context.Context, claims []lease.Claim) ([]lease.A
 func (l leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answer {
 	answers := make([]lease.Answer, len(items))
 	for i := range items {
-		answers[i].Err = validateRenewal(&items[i])
+		answers[i].Err = items[i].Validate()
 	}
 	_, err := do(ctx, l.b, func(t *table, now time.Time) struct{} {
 		t.renew(items, answers, now)
@@ -48,7 +48,7 @@ func (l leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answer
 
 // Release implements [lease.Backend].
 func (l leases) Release(ctx context.Context, r lease.Release) (lease.Released, error) {
-	if err := lease.ValidateKey(r.Key); err != nil {
+	if err := r.Validate(); err != nil {
 		return lease.WasNothing, err
 	}
 	return do(ctx, l.b, func(t *table, now time.Time) lease.Released { return t.release(r, now) })
@@ -56,7 +56,7 @@ func (l leases) Release(ctx context.Context, r lease.Release) (lease.Released, e
 
 // Revoke implements [lease.Backend]. To ask again replaces reason and grace.
 func (l leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
-	if err := validateRevocation(&r); err != nil {
+	if err := r.Validate(); err != nil {
 		return false, err
 	}
 	return do(ctx, l.b, func(t *table, now time.Time) bool { return t.revoke(r, now) })
@@ -77,6 +77,8 @@ func (l leases) Capabilities() lease.Capabilities {
 		Priority: true,
 		Delay:    true,
 		MultiKey: true,
+		Transfer: true,
+		Window:   true,
 		Announce: true,
 		MinTTL:   lease.MinTTL,
 		TTLStep:  time.Nanosecond,
@@ -103,28 +105,4 @@ func validateAll(claims []lease.Claim) error {
 		seen[c.Key] = true
 	}
 	return nil
-}
-
-func validateRenewal(r *lease.Renewal) error {
-	switch {
-	case r.TTL < lease.MinTTL || r.TTL > lease.MaxTTL:
-		return &lease.InvalidError{Field: "TTL", Problem: fmt.Sprintf("must be %v to %v", lease.MinTTL, lease.MaxTTL)}
-	case len(r.Meta) > lease.MaxMeta:
-		return &lease.InvalidError{Field: "Meta", Problem: fmt.Sprintf("must have at most %d bytes", lease.MaxMeta)}
-	case r.Weight < 0 || r.Weight > lease.MaxWeight:
-		return &lease.InvalidError{Field: "Weight", Problem: fmt.Sprintf("must be 0 to %d", lease.MaxWeight)}
-	}
-	return lease.ValidateKey(r.Key)
-}
-
-func validateRevocation(r *lease.Revocation) error {
-	switch {
-	case r.Token == 0:
-		return &lease.InvalidError{Field: "Token", Problem: "must be that of a grant"}
-	case len(r.Reason) > lease.MaxReason:
-		return &lease.InvalidError{Field: "Reason", Problem: fmt.Sprintf("must have at most %d bytes", lease.MaxReason)}
-	case r.Grace < 0:
-		return &lease.InvalidError{Field: "Grace", Problem: "must not be negative"}
-	}
-	return lease.ValidateKey(r.Key)
 }

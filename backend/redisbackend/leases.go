@@ -17,6 +17,7 @@ var _ lease.Backend = (*leases)(nil)
 // written to disk or to a replica.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
+		Transfer: true, Window: true,
 		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
 	}
 }
@@ -113,7 +114,7 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	if err := b.ready(ctx, verb); err != nil {
 		return 0, err
 	}
-	if err := validateRelease(&r); err != nil {
+	if err := r.Validate(); err != nil {
 		return 0, fail(ctx, verb, err)
 	}
 	var until int64
@@ -141,16 +142,6 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	return was, nil
 }
 
-func validateRelease(r *lease.Release) error {
-	switch {
-	case len(r.Attempt) != 22:
-		return &lease.InvalidError{Field: "Attempt", Problem: "must come from NewAttempt"}
-	case len(r.To) != 22 && r.To != "":
-		return &lease.InvalidError{Field: "To", Problem: "must be an attempt or empty"}
-	}
-	return lease.ValidateKey(r.Key)
-}
-
 // Revoke implements [lease.Backend].
 func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	const verb = "revoke"
@@ -158,7 +149,7 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	if err := b.ready(ctx, verb); err != nil {
 		return false, err
 	}
-	if err := validateRevocation(&r); err != nil {
+	if err := r.Validate(); err != nil {
 		return false, fail(ctx, verb, err)
 	}
 	key, queue, counter := b.names.lease(r.Key)
@@ -175,16 +166,6 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	}
 	b.clock.observe(sent, time.Now(), now)
 	return found, nil
-}
-
-func validateRevocation(r *lease.Revocation) error {
-	switch {
-	case len(r.Reason) > lease.MaxReason:
-		return &lease.InvalidError{Field: "Reason", Problem: "must have at most " + strconv.Itoa(lease.MaxReason) + " bytes"}
-	case r.Grace < 0 || r.Grace > lease.MaxTTL:
-		return &lease.InvalidError{Field: "Grace", Problem: "must be 0 to " + lease.MaxTTL.String()}
-	}
-	return lease.ValidateKey(r.Key)
 }
 
 // Inspect implements [lease.Backend].

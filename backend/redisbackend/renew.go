@@ -2,7 +2,6 @@ package redisbackend
 
 import (
 	"context"
-	"fmt"
 	"strconv"
 	"time"
 
@@ -55,17 +54,13 @@ func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answe
 }
 
 func validateRenewal(r *lease.Renewal) error {
-	switch {
-	case len(r.Attempt) != 22:
-		return &lease.InvalidError{Field: "Attempt", Problem: "must come from NewAttempt"}
-	case r.TTL < lease.MinTTL || r.TTL > lease.MaxTTL:
-		return &lease.InvalidError{Field: "TTL", Problem: fmt.Sprintf("must be %v to %v", lease.MinTTL, lease.MaxTTL)}
-	case len(r.Meta) > lease.MaxMeta:
-		return &lease.InvalidError{Field: "Meta", Problem: fmt.Sprintf("must have at most %d bytes", lease.MaxMeta)}
-	case r.Weight != 0 && r.Weight != 1:
+	if err := r.Validate(); err != nil {
+		return err
+	}
+	if r.Weight > 1 {
 		return unsupported("weight %d", r.Weight)
 	}
-	return lease.ValidateKey(r.Key)
+	return nil
 }
 
 // renewChunk sends the items that chunk lists and puts their answers in place.
