@@ -107,8 +107,8 @@ func (b *Backend) checkEviction(ctx context.Context, r *Report, info map[string]
 
 // checkPush tries to publish and to subscribe. Without either waiters ask instead of being told.
 func (b *Backend) checkPush(ctx context.Context, r *Report) error {
-	const subject, effect = "push", "waiters fall back to asking, and hand-over is slower"
-	if _, err := b.do(ctx, argPublish, b.channel, ""); err != nil {
+	const subject, effect = "push", "waiters fall back to asking, and hand-offs are slower"
+	if _, err := b.do(ctx, argPublish, b.hub.channel, ""); err != nil {
 		return r.barred(err, LevelWarning, subject, "PUBLISH fails, %s", effect)
 	}
 	timeout := silence

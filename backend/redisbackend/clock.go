@@ -101,12 +101,18 @@ func (c *clock) until(now, e int64) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	local := time.Now()
-	if time.Duration(now)*time.Millisecond > c.bound(local) {
+	if time.Duration(now)*time.Millisecond > c.bound(local) || suspended(c.t0, local) {
 		return time.Time{}, false
 	}
 	left := time.Duration(e)*time.Millisecond - c.s
 	until := c.t0.Add(left - left/drift)
 	return until, until.After(local)
+}
+
+// suspended reports whether the machine slept between two instants, or its wall clock was stepped
+// forward: the wall clock then moved on while the monotonic one stood, and the bound is too low.
+func suspended(from, to time.Time) bool {
+	return to.Round(0).Sub(from.Round(0))-to.Sub(from) > time.Second
 }
 
 // left bounds the time to the server time e (ms) from below; zero if that has passed or nothing

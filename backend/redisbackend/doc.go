@@ -41,7 +41,7 @@
 //     and grants again.
 //   - at a restart without append-only file, or with one that is not written at each command.
 //   - when claims are evicted. Run the server with maxmemory-policy noeviction. Then, out of memory,
-//     new claims fail, while renewals, releases and hand-overs go on.
+//     new claims fail, while renewals, releases and hand-offs go on.
 //   - when the server's clock steps forward: claims end early. When it steps back they live longer.
 //
 // In all of these cases tokens still increase from grant to grant, because they are the larger of
@@ -57,11 +57,13 @@
 // Recommended: maxmemory-policy noeviction, appendonly yes, and appendfsync always if a grant must
 // survive a crash. An ACL user needs the keys and channels <prefix>:*, and the commands
 //
-//	EVAL EVALSHA TIME INFO CONFIG|GET PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL
-//	HGET HMGET HSET HDEL HINCRBY ZADD ZCARD ZRANGE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
+//	EVAL EVALSHA TIME PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL HGET HMGET HSET
+//	HDEL HINCRBY ZADD ZCARD ZRANGE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
 //
-// of which INFO and CONFIG|GET serve Check alone. All keys begin with the prefix, the version of
-// the format and a hash tag, <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves;
-// what stays is one counter for each of 128 buckets, the layout, and the marks of fences. To delete
-// the counters is safe while the server's clock is right.
+// INFO and CONFIG|GET serve Check alone, HELLO and CLIENT the client library.
+//
+// All keys begin with the prefix, the version of the format and a hash tag,
+// <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves; what stays is one counter
+// for each of 128 buckets, the layout, and the marks of fences. To delete the counters is safe
+// while the server's clock is right.
 package redisbackend

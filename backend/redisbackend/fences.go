@@ -32,40 +32,33 @@ func (m *marks) Raise(ctx context.Context, resource string, token fence.Token) e
 		return fail(ctx, verb, err)
 	}
 	name, _ := m.b.names.mark(resource)
-	return m.b.await(ctx, verb, func() error {
-		_, err := m.write(ctx, verb, scriptRaise, resource, token, []string{name}, nil)
-		return err
+	_, err := await(ctx, m.b, verb, func() (any, error) {
+		return m.write(ctx, verb, scriptRaise, resource, token, []string{name}, nil)
 	})
+	return err
 }
 
 // Mark implements [fence.Marks].
-func (m *marks) Mark(ctx context.Context, resource string) (mark fence.Token, err error) {
+func (m *marks) Mark(ctx context.Context, resource string) (fence.Token, error) {
 	const verb = "mark"
 	if err := fence.ValidateResource(resource); err != nil {
 		return 0, fail(ctx, verb, err)
 	}
 	name, _ := m.b.names.mark(resource)
-	found := make(chan fence.Token, 1) // the caller may be gone when the answer comes
-	err = m.b.await(ctx, verb, func() error {
+	return await(ctx, m.b, verb, func() (fence.Token, error) {
 		v, err := m.b.do(ctx, "get", name)
 		if isNil(err) {
-			found <- 0
-			return nil
+			return 0, nil
+		}
+		var mark fence.Token
+		if err == nil {
+			mark, err = parseMark(v)
 		}
 		if err != nil {
-			return fail(ctx, verb, err)
+			return 0, fail(ctx, verb, err)
 		}
-		t, err := parseMark(v)
-		if err != nil {
-			return fail(ctx, verb, err)
-		}
-		found <- t
-		return nil
+		return mark, nil
 	})
-	if err != nil {
-		return 0, err
-	}
-	return <-found, nil
 }
 
 // write runs a script that begins with the fragment raise and returns what follows its mark.
@@ -118,23 +111,38 @@ func parseMark(v any) (fence.Token, error) {
 }
 
 // await runs a call and stops waiting for it when ctx ends, which go-redis does not do by itself
-// when ctx is cancelled, nor at its deadline unless told to. Close waits for calls left alone.
-func (b *Backend) await(ctx context.Context, verb string, call func() error) error {
+// when ctx is cancelled, nor at its deadline unless told to. Close waits for calls left alone, and
+// they may still take effect: call must not share memory with its caller.
+func await[T any](ctx context.Context, b *Backend, verb string, call func() (T, error)) (T, error) {
+	var none T
+	if err := b.begin(ctx, verb); err != nil {
+		return none, err
+	}
+	type answer struct {
+		value T
+		err   error
+	}
+	done := make(chan answer, 1)
+	go func() {
+		defer b.calls.Done()
+		v, err := call()
+		done <- answer{v, err}
+	}()
+	select {
+	case a := <-done:
+		return a.value, a.err
+	case <-ctx.Done():
+		return none, fail(ctx, verb, ctx.Err())
+	}
+}
+
+// begin counts a call that Close must wait for.
+func (b *Backend) begin(ctx context.Context, verb string) error {
+	b.closing.Lock()
+	defer b.closing.Unlock()
 	if err := b.ready(ctx, verb); err != nil {
 		return err
 	}
-	done := make(chan error, 1)
-	b.closing.Lock()
-	if b.closed.Load() {
-		b.closing.Unlock()
-		return b.ready(ctx, verb)
-	}
-	b.calls.Go(func() { done <- call() })
-	b.closing.Unlock()
-	select {
-	case err := <-done:
-		return err
-	case <-ctx.Done():
-		return fail(ctx, verb, ctx.Err())
-	}
+	b.calls.Add(1)
+	return nil
 }

@@ -3,6 +3,7 @@ package redisbackend
 import (
 	"context"
 	_ "embed"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,9 @@ var (
 // is applied twice, since one token makes many writes. After an error other than a refusal or an
 // invalid argument the mark may have been raised and the write may have been made.
 //
-// All methods may be called by several goroutines. They return when the client library does: at
-// the end of ctx if it has ContextTimeoutEnabled, and not when ctx is cancelled. Errors that may
-// pass match lease.ErrUnavailable; nothing is sent again. The zero value is not usable.
+// All methods may be called by several goroutines. They return when ctx ends; the write may then
+// still be made. Errors that may pass match lease.ErrUnavailable; nothing is sent again. The zero
+// value is not usable.
 type Guard struct{ b *Backend }
 
 // Raise lifts the mark of key to token and touches nothing else. An equal mark is success too.
@@ -103,12 +104,23 @@ func (g *Guard) write(ctx context.Context, verb string, s *script, token fence.T
 	if !ok {
 		return nil, fail(ctx, verb, &InvalidError{Field: "key", Problem: `must not hold "}" outside of a hash tag: no mark can lie in its slot`})
 	}
-	if err := g.b.ready(ctx, verb); err != nil {
-		return nil, err
-	}
 	all := []string{name}
 	if pass {
 		all = append(all, keys...)
 	}
-	return g.b.marks.write(ctx, verb, s, keys[0], token, all, args)
+	resource, own := keys[0], ownArgs(args)
+	return await(ctx, g.b, verb, func() (any, error) {
+		return g.b.marks.write(ctx, verb, s, resource, token, all, own)
+	})
+}
+
+// ownArgs copies what a call that was left alone would otherwise read from its caller's buffers.
+func ownArgs(args []any) []any {
+	own := slices.Clone(args)
+	for i, a := range own {
+		if b, ok := a.([]byte); ok {
+			own[i] = slices.Clone(b)
+		}
+	}
+	return own
 }

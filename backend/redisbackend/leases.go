@@ -68,7 +68,7 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 		v, sent, err := b.eval(ctx, scriptAcquire, []any{
 			nil, nil, 4, key, queue, counter, tombstone,
 			att, ttl, window, flag(c.Queue), b.clock.notAfter(ctx),
-			b.channel, b.maxq, argPublish, makeBlob(c.Owner, c.Meta),
+			b.proc, b.maxq, argPublish, makeBlob(c.Owner, c.Meta),
 		})
 		if err != nil {
 			return lease.Answer{}, fail(ctx, verb, err)

@@ -26,16 +26,16 @@ type Client interface {
 //
 // The client belongs to the caller. Close the backend first, then the client.
 type Backend struct {
-	client  Client
-	opt     Options
-	names   *names
-	channel any // of this object, boxed
-	maxq    any // room of a queue, boxed
-	clock   clock
-	hub     *hub
-	leases  *leases
-	marks   *marks
-	guard   *Guard
+	client Client
+	opt    Options
+	names  *names
+	proc   any // names this object, boxed
+	maxq   any // room of a queue, boxed
+	clock  clock
+	hub    *hub
+	leases *leases
+	marks  *marks
+	guard  *Guard
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // calls whose caller stopped waiting
@@ -56,9 +56,9 @@ func New(client Client, o *Options) (*Backend, error) {
 	var proc [8]byte
 	rand.Read(proc[:])
 	b := &Backend{client: client, opt: opt, names: newNames(opt.Prefix), maxq: lease.MaxQueue}
-	channel := b.names.channel(procName(proc))
-	b.channel = channel
-	b.hub = newHub(client, channel, &b.clock, opt.Logger)
+	name := procName(proc)
+	b.proc = name
+	b.hub = newHub(client, b.names.channel(name), &b.clock, opt.Logger)
 	b.leases = &leases{b}
 	b.marks = newMarks(b)
 	b.guard = &Guard{b}

@@ -146,3 +146,17 @@ func TestMarkReturnsWhenCancelled(t *testing.T) {
 	}
 	var _ fence.Marks = be.Fences()
 }
+
+// A held lock is one listpack: Redis turns a hash into a table, at twice the memory, when one of
+// its values has more than 64 bytes.
+func TestHeldLockIsCompact(t *testing.T) {
+	client := connect(t, address(t))
+	be := open(t, client, nil)
+	c := claim("orders/42")
+	c.TTL, c.Window, c.Owner = 15*time.Second, 3*time.Second, "host-1234567890.zone:12345"
+	acquire(t, be, c, lease.Granted)
+	name, _, _ := be.names.lease(c.Key)
+	if got := client.ObjectEncoding(t.Context(), name).Val(); got != "listpack" {
+		t.Errorf("a held lock is kept as %s, want listpack: %v", got, client.HGetAll(t.Context(), name).Val())
+	}
+}

@@ -136,7 +136,7 @@ func (t *text) record(p *lease.Party, now int64) (state string) {
 	p.Priority = prio
 	p.Left = time.Duration(max(0, t.at()-now)) * time.Millisecond
 	p.Token = t.number(fence.MaxSequence)
-	t.word() // channel
+	t.word() // proc
 	p.Asked = state == "r"
 	return state
 }

@@ -141,7 +141,7 @@ func TestFirstContact(t *testing.T) {
 	}
 }
 
-// A hand-over costs two requests: the release and, later, the release of the next holder, each
+// A hand-off costs two requests: the release and, later, the release of the next holder, each
 // preceded by one acquire that had to wait.
 func TestTripsOfHandOver(t *testing.T) {
 	be, h, _ := counted(t)
@@ -167,7 +167,7 @@ func TestTripsOfHandOver(t *testing.T) {
 		holder = c
 	}
 	if scripts, sources, others := h.take(); scripts != n || sources != 0 || others != 0 {
-		t.Errorf("%d hand-overs to waiting claims: %d EVALSHA, %d EVAL, %d others", n, scripts, sources, others)
+		t.Errorf("%d hand-offs to waiting claims: %d EVALSHA, %d EVAL, %d others", n, scripts, sources, others)
 	}
 }
 

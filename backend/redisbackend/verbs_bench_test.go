@@ -25,7 +25,7 @@ func BenchmarkVerbs(b *testing.B) {
 	key, queue, counter := be.names.lease("k")
 	keys := []string{key, queue, counter.(string), tombstoneOf(be.names, "k", att)}
 	bare := func() {
-		nothing.EvalSha(ctx, client, keys, att, 10000, 10000, "0", 1700000000000, be.channel, 8192, "publish", "")
+		nothing.EvalSha(ctx, client, keys, att, 10000, 10000, "0", 1700000000000, be.proc, 8192, "publish", "")
 		nothing.EvalSha(ctx, client, keys, att, "0", 0, "publish", "")
 	}
 	take := func(c lease.Claim) {

@@ -1,12 +1,12 @@
 -- acquire: asks for the seat of a key, or for a place in its queue.
 -- KEYS  L Q C X (X: tombstone of the attempt)
--- ARGV  att ttl win queue notAfter chan maxq push blob
+-- ARGV  att ttl win queue notAfter proc maxq push blob
 -- returns  G now tok left | A now tok left grace reason | Q now rank next | H now att record blob |
 --          F now (full) | C now limit (conflict) | X now (gone) | S now (stale)
 -- now is two words, seconds and microseconds, here and in all other replies
 
 local a, ttl, win = ARGV[1], ARGV[2], ARGV[3]
-local wait, notAfter, chan, maxq, verb, blob = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
+local wait, notAfter, proc, maxq, verb, blob = ARGV[4] == '1', tonumber(ARGV[5]), ARGV[6], tonumber(ARGV[7]), ARGV[8], ARGV[9]
 
 if now > notAfter then return bare('S') end
 local xc = redis.call('MGET', KEYS[4], KEYS[3])
@@ -22,7 +22,7 @@ local holder
 if k.m then
   if r and r.st ~= 'q' and now < r.x then return granted(k, a, r) end -- unchanged
   if r and r.st == 'q' then
-    r.ttl, r.win, r.chan, r.x = ttl, win, chan, now + ttl
+    r.ttl, r.win, r.proc, r.x = ttl, win, proc, now + ttl
     put(k, a, r)
     if not redis.call('ZSCORE', k.Q, a) then enter(k, a, r) end -- the queue was evicted
     redis.call('PEXPIREAT', k.Q, int(k.z + 1000))
@@ -32,7 +32,7 @@ if k.m then
   if k.h ~= a and r and r.st == 'q' then return queued(k, a) end
 end
 
-r = {st = 'q', w = '1', ttl = ttl, win = win, d = '0', prio = '0', x = now + ttl, tok = '0', chan = chan}
+r = {st = 'q', w = '1', ttl = ttl, win = win, d = '0', prio = '0', x = now + ttl, tok = '0', proc = proc}
 local extra = {}
 if blob ~= '' then extra = {'o' .. a, blob} end
 

@@ -2,11 +2,11 @@
 -- acquire.lua would do, without the cost of setting up its steps.
 
 if now <= tonumber(ARGV[5]) and redis.call('EXISTS', KEYS[1], KEYS[4]) == 0 then
-  local a, ttl, win, chan, blob = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[9]
+  local a, ttl, win, proc, blob = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[9]
   local tok = int(math.max((tonumber(redis.call('GET', KEYS[3]) or 0) or 0) + 1, us))
   local x = now + ttl
   local e = int(x)
-  local record = 'h 1 ' .. ttl .. ' ' .. win .. ' 0 0 ' .. e .. ' ' .. tok .. ' ' .. chan
+  local record = 'h 1 ' .. ttl .. ' ' .. win .. ' 0 0 ' .. e .. ' ' .. tok .. ' ' .. proc
   redis.call('SET', KEYS[3], tok)
   if blob == '' then
     redis.call('HSET', KEYS[1], 'm', 'x', 'h', a, 'z', e, 'c' .. a, record)

@@ -14,7 +14,7 @@ if not force then
   local deadline = int(now + grace)
   r.st = 'r'
   put(k, a, r, 'a' .. a, deadline .. ' ' .. reason)
-  push(verb, r.chan, 'A' .. to .. deadline .. ' ' .. int(now) .. ' ' .. reason)
+  push(k, verb, r.proc, 'A' .. to .. deadline .. ' ' .. int(now) .. ' ' .. reason)
   return bare('Y')
 end
 
@@ -24,7 +24,7 @@ else -- the seat stays for its delay
   r.st, r.x = 'h', now
   put(k, a, r)
 end
-push(verb, r.chan, 'R' .. to .. int(now) .. ' ' .. reason)
+push(k, verb, r.proc, 'R' .. to .. int(now) .. ' ' .. reason)
 advance(k, nil, verb)
 if not k.h then redis.call('DEL', k.L) end -- and so nobody waits
 return bare('Y')

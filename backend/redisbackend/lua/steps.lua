@@ -6,7 +6,7 @@
 -- Q  zset    waiting attempts; score = (511-prio) * 2^40 + ticket
 -- C  string  token counter of the bucket; never expires
 --
--- record = st w ttl win d prio x tok chan; st: q waiting, h held, r held and asked to leave;
+-- record = st w ttl win d prio x tok proc; st: q waiting, h held, r held and asked to leave;
 --          x: end of the validity (h, r) or of the heartbeat (q), server time in ms
 -- blob   = metaSeq:ownerLen:ownerMeta, absent while all three are empty
 -- wish   = deadline reason
@@ -14,15 +14,15 @@
 -- parse leaves numbers as texts, which arithmetic takes as well; only x is converted.
 local function parse(text)
   if not text then return nil end
-  local st, w, ttl, win, d, prio, x, tok, chan =
+  local st, w, ttl, win, d, prio, x, tok, proc =
     string.match(text, '^(%l) (%d+) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%S*)$')
   if not st then return nil end
-  return {st = st, w = w, ttl = ttl, win = win, d = d, prio = prio, x = tonumber(x), tok = tok, chan = chan}
+  return {st = st, w = w, ttl = ttl, win = win, d = d, prio = prio, x = tonumber(x), tok = tok, proc = proc}
 end
 
 local function record(r)
   return r.st .. ' ' .. r.w .. ' ' .. r.ttl .. ' ' .. r.win .. ' ' .. r.d .. ' ' .. r.prio ..
-    ' ' .. int(r.x) .. ' ' .. r.tok .. ' ' .. r.chan
+    ' ' .. int(r.x) .. ' ' .. r.tok .. ' ' .. r.proc
 end
 
 -- load reads the fields of key L and the record of attempt a.
@@ -76,8 +76,11 @@ local function expire(k)
   return nil
 end
 
--- push is a hint: a failure (no permission for the channel) must not stop the script half-way.
-local function push(verb, chan, text) redis.pcall(verb, chan, text) end
+-- push tells the backend object proc. Its channel begins as the keys do. It is a hint: a failure
+-- (no permission for the channel) must not stop the script half-way.
+local function push(k, verb, proc, text)
+  redis.pcall(verb, string.match(k.L, '^[^{]*') .. 'w:' .. proc, text)
+end
 
 -- grant seats a waiting attempt. One whose owner is asking now (own) gets its whole ttl and no
 -- message, the others a first life of their window.
@@ -86,7 +89,7 @@ local function grant(k, a, r, own, verb)
     seat(k, a, r, r.ttl)
   else
     seat(k, a, r, math.min(r.win, r.ttl))
-    push(verb, r.chan, 'G ' .. a .. ' ' .. r.tok .. ' ' .. int(r.x) .. ' ' .. int(now))
+    push(k, verb, r.proc, 'G ' .. a .. ' ' .. r.tok .. ' ' .. int(r.x) .. ' ' .. int(now))
   end
 end
 
