@@ -40,8 +40,8 @@ type Finding struct {
 
 // Report is what [Backend.Diagnose] found, in a fixed order.
 type Report struct {
-	Prefix   string
-	Findings []Finding
+	Prefix   string    // of the backend
+	Findings []Finding // at least one for each subject that could be looked at
 }
 
 // String returns the report as one block of lines for people to read.
@@ -65,7 +65,7 @@ func (r *Report) broken() bool {
 
 // CheckError is the failure of a [Backend.Check]: what it found that must be changed.
 type CheckError struct {
-	Findings []Finding
+	Findings []Finding // at least one
 }
 
 // Error lists the findings.

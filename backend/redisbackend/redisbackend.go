@@ -17,7 +17,9 @@ import (
 
 // Client is what a backend needs of a go-redis client. *redis.Client implements it.
 type Client interface {
+	// Process sends one command and waits for its answer.
 	Process(ctx context.Context, cmd redis.Cmder) error
+	// Subscribe returns a subscription with a connection of its own.
 	Subscribe(ctx context.Context, channels ...string) *redis.PubSub
 }
 

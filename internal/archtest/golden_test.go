@@ -41,10 +41,11 @@ func golden(t *testing.T, name string, lines []string) {
 }
 
 func splitLines(text string) []string {
+	text = strings.TrimSuffix(text, "\n")
 	if text == "" {
 		return nil
 	}
-	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+	return strings.Split(text, "\n")
 }
 
 // diffLines returns the lines of old that are missing in now and the other way round, in the

@@ -1,5 +1,6 @@
 -- inspect: reads who is seated and who waits. Writes nothing.
 -- KEYS  L Q
+-- ARGV  none
 -- returns  {now, limit, size of the queue, then att record blob per claim: the holder, 100 waiters}
 
 local v = redis.call('HMGET', KEYS[1], 'm', 'h', 'lim')
