@@ -84,7 +84,7 @@ func ExampleGuard() {
 		log.Fatal(err)
 	}
 	if state == "open" {
-		err = guard.HSet(ctx, token, key, "state", "paid")
+		err = guard.HSet(ctx, key, token, "state", "paid")
 	}
 	var fenced *fence.FencedError
 	if errors.As(err, &fenced) {
@@ -102,7 +102,7 @@ func ExampleGuard_Run() {
 		if left < 0 then return redis.error_reply('SHORT of money') end
 		redis.call('SET', KEYS[1], left)
 		return left`)
-	left, err := be.Guard().Run(context.Background(), token, withdraw, []string{"account:7"}, 25)
+	left, err := be.Guard().Run(context.Background(), withdraw, []string{"account:7"}, token, 25)
 	if redis.HasErrorPrefix(err, "SHORT") {
 		log.Print("not enough")
 	} else if err != nil {

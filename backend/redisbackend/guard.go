@@ -51,7 +51,7 @@ func (g *Guard) Raise(ctx context.Context, key string, token fence.Token) error 
 
 // Set is the command SET under a guard. The value is encoded as go-redis encodes arguments. A ttl
 // of 0 means for ever; a negative one is an [*InvalidError].
-func (g *Guard) Set(ctx context.Context, token fence.Token, key string, value any, ttl time.Duration) error {
+func (g *Guard) Set(ctx context.Context, key string, token fence.Token, value any, ttl time.Duration) error {
 	const verb = "guarded set"
 	if ttl < 0 {
 		return fail(ctx, verb, &InvalidError{Field: "ttl", Problem: "must not be negative"})
@@ -62,7 +62,7 @@ func (g *Guard) Set(ctx context.Context, token fence.Token, key string, value an
 
 // HSet is the command HSET under a guard. Fields are names and values in turn, at least one pair,
 // encoded as go-redis encodes arguments; anything else is an [*InvalidError].
-func (g *Guard) HSet(ctx context.Context, token fence.Token, key string, fields ...any) error {
+func (g *Guard) HSet(ctx context.Context, key string, token fence.Token, fields ...any) error {
 	const verb = "guarded hset"
 	if len(fields) == 0 || len(fields)%2 != 0 {
 		return fail(ctx, verb, &InvalidError{Field: "fields", Problem: "must be pairs of a name and a value, at least one"})
@@ -84,7 +84,7 @@ func NewGuardedScript(lua string) *GuardedScript {
 // Run runs the script in the same step as the check, and returns its result as go-redis decodes
 // it: nil, int64, string, []any. The mark is that of keys[0], which must be given; all keys must
 // lie in one slot. If the script fails half-way, what it has written stays.
-func (g *Guard) Run(ctx context.Context, token fence.Token, script *GuardedScript, keys []string, args ...any) (any, error) {
+func (g *Guard) Run(ctx context.Context, script *GuardedScript, keys []string, token fence.Token, args ...any) (any, error) {
 	const verb = "guarded run"
 	switch {
 	case script == nil:

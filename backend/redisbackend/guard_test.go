@@ -22,10 +22,10 @@ func TestGuardRefusesAndAccepts(t *testing.T) {
 	top := fence.Token(1<<62 + 2) // beyond what a Lua number holds
 	for verb, write := range map[string]func(token fence.Token, key string) error{
 		"raise": func(token fence.Token, key string) error { return g.Raise(ctx, key, token) },
-		"set":   func(token fence.Token, key string) error { return g.Set(ctx, token, key, token.String(), 0) },
-		"hset":  func(token fence.Token, key string) error { return g.HSet(ctx, token, key, "f", token.String()) },
+		"set":   func(token fence.Token, key string) error { return g.Set(ctx, key, token, token.String(), 0) },
+		"hset":  func(token fence.Token, key string) error { return g.HSet(ctx, key, token, "f", token.String()) },
 		"run": func(token fence.Token, key string) error {
-			_, err := g.Run(ctx, token, add, []string{key}, 1)
+			_, err := g.Run(ctx, add, []string{key}, token, 1)
 			return err
 		},
 	} {
@@ -73,13 +73,13 @@ func TestGuardRefusesAndAccepts(t *testing.T) {
 func TestGuardSetExpires(t *testing.T) {
 	be, _, client := counted(t)
 	ctx, key := within(t, 5*time.Second), be.opt.Prefix+":k"
-	if err := be.Guard().Set(ctx, 1, key, []byte("v"), time.Minute); err != nil {
+	if err := be.Guard().Set(ctx, key, 1, []byte("v"), time.Minute); err != nil {
 		t.Fatal(err)
 	}
 	if ttl := client.PTTL(ctx, key).Val(); ttl < 50*time.Second || ttl > time.Minute {
 		t.Errorf("lives %v", ttl)
 	}
-	if err := be.Guard().Set(ctx, 1, key, "v", 0); err != nil || client.PTTL(ctx, key).Val() != -1 {
+	if err := be.Guard().Set(ctx, key, 1, "v", 0); err != nil || client.PTTL(ctx, key).Val() != -1 {
 		t.Errorf("does not live for ever, %v", err)
 	}
 }
@@ -91,7 +91,7 @@ func TestGuardHSetManyFields(t *testing.T) {
 	for i := range 5000 {
 		fields = append(fields, i, i)
 	}
-	if err := be.Guard().HSet(ctx, 1, key, fields...); err != nil || client.HLen(ctx, key).Val() != 5000 {
+	if err := be.Guard().HSet(ctx, key, 1, fields...); err != nil || client.HLen(ctx, key).Val() != 5000 {
 		t.Error(err)
 	}
 }
@@ -111,7 +111,7 @@ func TestGuardRunResults(t *testing.T) {
 		"return {ok = 'FINE'}":      "FINE",
 		"return type(mark) .. type(token) .. type(call) .. type(result)": "nilnilnilnil",
 	} {
-		got, err := be.Guard().Run(ctx, 1, NewGuardedScript(body), []string{key}, "a", "b")
+		got, err := be.Guard().Run(ctx, NewGuardedScript(body), []string{key}, 1, "a", "b")
 		if strings.Contains(body, "type(") { // undeclared names are errors, and ours are not visible
 			if err == nil || !strings.Contains(err.Error(), "nonexistent global") {
 				t.Errorf("%s: %v, %v", body, got, err)
@@ -122,15 +122,15 @@ func TestGuardRunResults(t *testing.T) {
 			t.Errorf("%s: %#v, %v", body, got, err)
 		}
 	}
-	_, err := be.Guard().Run(ctx, 2, NewGuardedScript("return redis.error_reply('MINE is an error')"), []string{key})
+	_, err := be.Guard().Run(ctx, NewGuardedScript("return redis.error_reply('MINE is an error')"), []string{key}, 2)
 	if err == nil || !redis.HasErrorPrefix(err, "MINE") || errors.Is(err, lease.ErrUnavailable) {
 		t.Errorf("an error of the script: %v", err)
 	}
-	if _, err := be.Guard().Run(ctx, 2, NewGuardedScript("this is not Lua"), []string{key}); err == nil {
+	if _, err := be.Guard().Run(ctx, NewGuardedScript("this is not Lua"), []string{key}, 2); err == nil {
 		t.Error("no error")
 	}
 	client.Set(ctx, key, "text", 0)
-	if err := be.Guard().HSet(ctx, 3, key, "f", 1); !redis.HasErrorPrefix(err, "WRONGTYPE") {
+	if err := be.Guard().HSet(ctx, key, 3, "f", 1); !redis.HasErrorPrefix(err, "WRONGTYPE") {
 		t.Errorf("wrong type: %v", err)
 	}
 }
@@ -141,11 +141,11 @@ func TestGuardValidates(t *testing.T) {
 	be := open(t, client, &Options{Prefix: "test"})
 	g, ctx := be.Guard(), context.Background()
 	s := NewGuardedScript("return 1")
-	_, noKeys := g.Run(ctx, 1, s, nil)
-	_, noScript := g.Run(ctx, 1, nil, []string{"k"})
+	_, noKeys := g.Run(ctx, s, nil, 1)
+	_, noScript := g.Run(ctx, nil, []string{"k"}, 1)
 	for name, err := range map[string]error{
 		"no keys": noKeys, "no script": noScript,
-		"odd fields": g.HSet(ctx, 1, "k", "f"), "no fields": g.HSet(ctx, 1, "k"), "ttl": g.Set(ctx, 1, "k", "v", -1),
+		"odd fields": g.HSet(ctx, "k", 1, "f"), "no fields": g.HSet(ctx, "k", 1), "ttl": g.Set(ctx, "k", 1, "v", -1),
 		"}": g.Raise(ctx, "}", 1), "a}b": g.Raise(ctx, "a}b", 1), "{}a": g.Raise(ctx, "{}a", 1), "}{a": g.Raise(ctx, "}{a", 1),
 	} {
 		var invalid *InvalidError
@@ -154,7 +154,7 @@ func TestGuardValidates(t *testing.T) {
 		}
 	}
 	for name, err := range map[string]error{
-		"no token": g.Set(ctx, 0, "k", "v", 0), "top bit": g.Set(ctx, 1<<63+1, "k", "v", 0),
+		"no token": g.Set(ctx, "k", 0, "v", 0), "top bit": g.Set(ctx, "k", 1<<63+1, "v", 0),
 		"no key": g.Raise(ctx, "", 1), "long key": g.Raise(ctx, strings.Repeat("k", fence.MaxResource+1), 1),
 	} {
 		if !errors.Is(err, fence.ErrInvalid) {

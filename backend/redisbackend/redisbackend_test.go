@@ -83,7 +83,7 @@ func TestClosed(t *testing.T) {
 		"renew":   leases.Renew(ctx, []lease.Renewal{{Key: "k", Attempt: c.Attempt, TTL: c.TTL}})[0].Err,
 		"observe": leases.Observe(ctx, "k", nil),
 		"raise":   be.Fences().Raise(ctx, "r", 1),
-		"guard":   be.Guard().Set(ctx, 1, "k", "v", 0),
+		"guard":   be.Guard().Set(ctx, "k", 1, "v", 0),
 		"check":   be.Check(ctx),
 	} {
 		if !errors.Is(err, lease.ErrClosed) {

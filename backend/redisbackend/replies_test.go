@@ -65,7 +65,7 @@ func TestMalformedReplies(t *testing.T) {
 		_, inspect := l.Inspect(ctx, "k")
 		renew := l.Renew(ctx, []lease.Renewal{{Key: "k", Attempt: c.Attempt, TTL: c.TTL}, {Key: "k", Attempt: c.Attempt, TTL: c.TTL, Waiting: true}})
 		_, mark := be.Fences().Mark(ctx, "r")
-		_, run := be.Guard().Run(ctx, 1, NewGuardedScript("return 1"), []string{"k"})
+		_, run := be.Guard().Run(ctx, NewGuardedScript("return 1"), []string{"k"}, 1)
 		_, clock := be.readTime(ctx)
 		for verb, err := range map[string]error{
 			"acquire": acquire, "release": release, "revoke": revoke, "inspect": inspect, "renew": renew[0].Err,

@@ -83,5 +83,5 @@ func BenchmarkVerbs(b *testing.B) {
 	verb("inspect", func() { be.Leases().Inspect(ctx, "k") })
 	verb("watch", func() { be.Leases().Watch("k", c.Attempt, func(lease.Event) {})() })
 	verb("raise", func() { be.Fences().Raise(ctx, "k", 1) })
-	verb("guarded set", func() { be.Guard().Set(ctx, 1, "k", "v", 0) })
+	verb("guarded set", func() { be.Guard().Set(ctx, "k", 1, "v", 0) })
 }

@@ -151,7 +151,7 @@ func (r *redisStore) write(ctx context.Context, n int) error {
 }
 
 func (r *redisStore) writeFenced(ctx context.Context, t fence.Token, n int) error {
-	return r.guard.Set(ctx, t, r.key, strconv.Itoa(n), keep)
+	return r.guard.Set(ctx, r.key, t, strconv.Itoa(n), keep)
 }
 
 func (r *redisStore) note(ctx context.Context) error {

@@ -93,8 +93,10 @@ func overrun(ctx, callCtx context.Context, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case callCtx.Err() == nil || errors.Is(err, lease.ErrUnavailable):
+	case errors.Is(err, lease.ErrUnavailable):
 		return err
+	case callCtx.Err() == nil && !errors.Is(err, context.DeadlineExceeded):
+		return err // an engine may look at the deadline before the timer of callCtx has fired
 	default:
 		return fmt.Errorf("%w: no answer in time (%s)", lease.ErrUnavailable, err.Error())
 	}

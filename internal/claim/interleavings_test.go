@@ -12,7 +12,7 @@ import (
 )
 
 // The tests here are named after the numbered interleavings of the lease protocol; the table in
-// testdata/interleavings.md says where the others are.
+// lock/testdata/interleavings.md says where the others are.
 
 var errLost = errors.Join(lease.ErrUnavailable, errors.New("reply lost"))
 

@@ -126,6 +126,10 @@ func (h *Hold) renewed(sent time.Time, a lease.Answer) {
 		h.mu.Unlock()
 		k.schedule(h, due)
 		return
+	case !now.Before(h.end): // over before this answer; only the timer has not said so yet
+		h.mu.Unlock()
+		h.expire()
+		return
 	case a.Status == lease.Granted && a.Token < h.sequence:
 		h.loseLocked(lease.BackendRegressed, "", nil)
 		return

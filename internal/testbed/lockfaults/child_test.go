@@ -100,7 +100,7 @@ func runHolder(p *process, commands <-chan string) error {
 				errors.As(context.Cause(l.Context()), &lost)
 				fmt.Println("lost", lost.Cause)
 			case "guarded":
-				err := p.be.Guard().Set(context.Background(), l.Token(), childData, "child, guarded", 0)
+				err := p.be.Guard().Set(context.Background(), childData, l.Token(), "child, guarded", 0)
 				fmt.Println("fenced", errors.Is(err, fence.ErrFenced), err)
 			case "bare":
 				err := p.client.Set(context.Background(), childData, "child, bare", 0).Err()

@@ -57,7 +57,7 @@ func (a *adders) add(p *process, paused bool) error {
 		a.pauses.Add(1)
 	}
 	if a.fenced {
-		err = p.be.Guard().Set(ctx, l.Token(), counterKey, n+1, 0)
+		err = p.be.Guard().Set(ctx, counterKey, l.Token(), n+1, 0)
 	} else {
 		err = p.client.Set(ctx, counterKey, n+1, 0).Err()
 	}
@@ -73,7 +73,7 @@ func (a *adders) add(p *process, paused bool) error {
 
 // run lets workers add and returns the counter.
 func (a *adders) run(t *testing.T) int64 {
-	const workers, sleepers, rounds, pauses = 8, 2, 40, 5
+	const workers, sleepers, rounds, pauses = 8, 2, 40, 3
 	a.sleepy.Store(sleepers)
 	server := testbed.StartRedis(t, nil)
 	var wg sync.WaitGroup
@@ -82,7 +82,7 @@ func (a *adders) run(t *testing.T) int64 {
 		sleepy := i < sleepers
 		o := &lock.Options{}
 		if sleepy {
-			o.TTL, o.NoRenew = 100*time.Millisecond, true
+			o.TTL, o.NoRenew = time.Second, true
 		}
 		p := newProcess(t, server.Addr(), o)
 		if client == nil {
@@ -96,6 +96,7 @@ func (a *adders) run(t *testing.T) int64 {
 			for n := 0; n < rounds || a.sleepy.Load() > 0; n++ {
 				if err := a.add(p, sleepy && n%4 == 1 && n/4 < pauses); err != nil {
 					t.Errorf("worker %d: %v", i, err)
+					a.sleepy.Store(0)
 					return
 				}
 				if sleepy && n/4 == pauses-1 && n%4 == 1 {

@@ -79,7 +79,7 @@ func TestPausedHolderIsFencedOut(t *testing.T) {
 	if err := p.be.Guard().Raise(ctx, childData, g.Token()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.be.Guard().Set(ctx, g.Token(), childData, "ours", 0); err != nil {
+	if err := p.be.Guard().Set(ctx, childData, g.Token(), "ours", 0); err != nil {
 		t.Fatal(err)
 	}
 

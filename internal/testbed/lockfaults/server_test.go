@@ -264,7 +264,7 @@ func TestServerClockSteppedForwardIsCaughtByTheFence(t *testing.T) {
 	if err := other.be.Guard().Raise(t.Context(), "data", next.Token()); err != nil {
 		t.Error(err)
 	}
-	if err := p.be.Guard().Set(t.Context(), early.Token(), "data", "late", 0); !errors.Is(err, fence.ErrFenced) {
+	if err := p.be.Guard().Set(t.Context(), "data", early.Token(), "late", 0); !errors.Is(err, fence.ErrFenced) {
 		t.Errorf("write of the earlier holder: %v, want it fenced", err)
 	}
 	believed := early.Valid(0)
