@@ -51,7 +51,7 @@ func uncontended(b *testing.B, rtt time.Duration) {
 		}
 	}
 	client := redis.NewClient(&opt)
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	locks := testLocker(b, client, prefix, nil)
 	ctx := context.Background()
 	bare := func() {

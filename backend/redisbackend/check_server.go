@@ -116,7 +116,7 @@ func (b *Backend) checkPush(ctx context.Context, r *Report) error {
 		timeout = min(timeout, time.Until(deadline))
 	}
 	sub := b.client.Subscribe(ctx, b.hub.channel)
-	defer sub.Close()
+	defer func() { _ = sub.Close() }() // what it heard is known by then
 	if _, err := sub.ReceiveTimeout(ctx, max(timeout, time.Millisecond)); err != nil {
 		return r.barred(err, LevelWarning, subject, "SUBSCRIBE fails, %s", effect)
 	}

@@ -39,7 +39,7 @@ func TestCheckGoodServer(t *testing.T) {
 	o := clientOptions(addr)
 	o.DialTimeout = time.Second
 	client := redis.NewClient(o)
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	be := open(t, client, &Options{Prefix: "test", Strict: true})
 	for range 2 {
 		if err := be.Check(within(t, 5*time.Second)); err != nil {
@@ -64,7 +64,7 @@ func TestCheckGoodServer(t *testing.T) {
 func TestCheckWarnings(t *testing.T) {
 	addr := ownServer(t, "--maxmemory-policy", "volatile-lru")
 	client := redis.NewClient(&redis.Options{Addr: addr}) // all defaults
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	var log bytes.Buffer
 	opt := &Options{Prefix: "test", Logger: slog.New(slog.NewTextHandler(&log, nil))}
 	be := open(t, client, opt)
@@ -144,7 +144,7 @@ func TestCheckPermissions(t *testing.T) {
 			o := clientOptions(addr)
 			o.Username, o.Password = c.name, "secret"
 			client := redis.NewClient(o)
-			t.Cleanup(func() { client.Close() })
+			t.Cleanup(func() { _ = client.Close() })
 			be := open(t, client, &Options{Prefix: "test"})
 			r, err := be.Diagnose(within(t, 5*time.Second))
 			if err != nil {
@@ -165,7 +165,7 @@ func TestWithoutChannels(t *testing.T) {
 	o := clientOptions(addr)
 	o.Username, o.Password = "mute", "secret"
 	client := redis.NewClient(o)
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	be := open(t, client, &Options{Prefix: "test"})
 	holder, waiter := claim("k"), claim("k")
 	events(t, be, waiter)
@@ -188,7 +188,7 @@ func TestWithoutChannels(t *testing.T) {
 
 func TestCheckWithoutServer(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", DialerRetries: 1})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	be := open(t, client, &Options{Prefix: "test"})
 	if err := be.Check(within(t, 5*time.Second)); !errors.Is(err, lease.ErrUnavailable) {
 		t.Error(err)

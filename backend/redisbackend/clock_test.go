@@ -15,7 +15,7 @@ func TestClockKeepsTheTighterReference(t *testing.T) {
 		t.Error("a grant is judged without a reference")
 	}
 	t0 := time.Now()
-	at := func(d time.Duration) time.Time { return t0.Add(d) }
+	at := t0.Add
 	const s = int64(1_000_000)
 	bound := func(d time.Duration) time.Duration {
 		c.mu.Lock()

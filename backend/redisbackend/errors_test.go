@@ -72,7 +72,7 @@ func TestErrorsMatchTheContext(t *testing.T) {
 
 func TestErrorsReachTheClientLibrary(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1", DialerRetries: 1})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	be := open(t, client, &Options{Prefix: "test"})
 	_, err := be.Leases().Acquire(within(t, 2e9), claim("k"))
 	var op *net.OpError

@@ -70,26 +70,24 @@ func ExampleBackend_Diagnose() {
 // Raise the mark, read, write. A holder that was paused and lost its lock meanwhile gets an error
 // instead of overwriting the work of its successor.
 func ExampleGuard() {
-	var be *redisbackend.Backend // made at the start of the process
-	var client *redis.Client     // of the same server
-	var token fence.Token        // of the lock: lease.Token()
-	ctx, key := context.Background(), "order:42"
-
-	guard := be.Guard()
-	if err := guard.Raise(ctx, key, token); err != nil {
-		log.Fatal(err)
-	}
-	state, err := client.HGet(ctx, key, "state").Result()
-	if err != nil {
-		log.Fatal(err)
-	}
-	if state == "open" {
+	pay := func(ctx context.Context, be *redisbackend.Backend, client *redis.Client, token fence.Token) error {
+		const key = "order:42"
+		guard := be.Guard()
+		if err := guard.Raise(ctx, key, token); err != nil {
+			return err
+		}
+		state, err := client.HGet(ctx, key, "state").Result()
+		if err != nil || state != "open" {
+			return err
+		}
 		err = guard.HSet(ctx, key, token, "state", "paid")
+		var fenced *fence.FencedError
+		if errors.As(err, &fenced) {
+			log.Printf("somebody else took over with token %s", fenced.Mark)
+		}
+		return err
 	}
-	var fenced *fence.FencedError
-	if errors.As(err, &fenced) {
-		log.Printf("somebody else took over with token %s", fenced.Mark)
-	}
+	_ = pay // called under a lock, with lease.Token()
 }
 
 // A script of one's own under the same check.

@@ -18,13 +18,13 @@ func TestLateAcquireIsRefused(t *testing.T) {
 	o := clientOptions(address(t))
 	o.ContextTimeoutEnabled = false // else the client would not even send it
 	client := redis.NewClient(o)
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	h := &hook{}
 	client.AddHook(h)
 	be := open(t, client, nil)
 	warm(t, be)
 	for range 5 { // a tight reference
-		be.readTime(context.Background())
+		_, _ = be.readTime(context.Background())
 	}
 	c := claim("k")
 	h.set(only(scriptAcquire, late(t, 20*time.Millisecond)))

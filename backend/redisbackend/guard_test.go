@@ -137,7 +137,7 @@ func TestGuardRunResults(t *testing.T) {
 
 func TestGuardValidates(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"}) // nothing is sent
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	be := open(t, client, &Options{Prefix: "test"})
 	g, ctx := be.Guard(), context.Background()
 	s := NewGuardedScript("return 1")

@@ -217,7 +217,7 @@ func (l *line) session(ctx context.Context) (confirmed bool, err error) {
 func (l *line) ping(ctx context.Context, sub *redis.PubSub) {
 	tick := time.NewTicker(pingEvery)
 	defer tick.Stop()
-	defer sub.Close()
+	defer func() { _ = sub.Close() }() // the end of the line either way
 	for idle := 0; ; {
 		select {
 		case <-ctx.Done():
@@ -233,7 +233,7 @@ func (l *line) ping(ctx context.Context, sub *redis.PubSub) {
 			l.retire()
 		}
 		l.mu.Unlock()
-		sub.Ping(ctx) // an error is the receiver's, too
+		_ = sub.Ping(ctx) // an error is the receiver's, too
 	}
 }
 

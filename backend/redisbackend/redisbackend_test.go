@@ -9,7 +9,6 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
-	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -30,12 +29,12 @@ func TestNewRefusesClients(t *testing.T) {
 		t.Errorf("nil pointer: %v", err)
 	}
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
-	defer cluster.Close()
+	defer func() { _ = cluster.Close() }()
 	if _, err := New(cluster, nil); !errors.Is(err, lease.ErrUnsupported) {
 		t.Errorf("cluster: %v", err)
 	}
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
-	defer ring.Close()
+	defer func() { _ = ring.Close() }()
 	if _, err := New(ring, nil); !errors.Is(err, lease.ErrUnsupported) {
 		t.Errorf("ring: %v", err)
 	}
@@ -43,7 +42,7 @@ func TestNewRefusesClients(t *testing.T) {
 
 func TestPrefixes(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	for prefix, good := range map[string]bool{
 		"": true, "shop": true, "a.b-c_d/e": true, strings.Repeat("p", 64): true,
 		strings.Repeat("p", 65): false, "a b": false, "a{": false, "}": false, "ä": false, "\n": false, ":": false,
@@ -53,14 +52,14 @@ func TestPrefixes(t *testing.T) {
 			t.Errorf("prefix %q: %v", prefix, err)
 		}
 		if be != nil {
-			be.Close(context.Background())
+			_ = be.Close(context.Background())
 		}
 	}
 }
 
 func TestClosed(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	be, err := New(client, nil)
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +143,6 @@ func TestMarkReturnsWhenCancelled(t *testing.T) {
 	if err := be.Close(context.Background()); err != nil {
 		t.Error(err)
 	}
-	var _ fence.Marks = be.Fences()
 }
 
 // A held lock is one listpack: Redis turns a hash into a table, at twice the memory, when one of

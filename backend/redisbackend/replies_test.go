@@ -30,7 +30,7 @@ func TestReplies(t *testing.T) {
 			Holder: lease.Party{Attempt: att, Token: 7, Weight: 1}},
 	} {
 		r, err := parseReply(text)
-		if err != nil || r.now != 1000 || !reflect.DeepEqual(r.Answer, want) {
+		if err != nil || r.now != 1000 || !reflect.DeepEqual(r.Answer, want) { //nolint:govet // no answer here holds an error
 			t.Errorf("%q: %+v, %v", text, r, err)
 		}
 	}
@@ -48,7 +48,7 @@ var nonsense = []any{
 // A reply that makes no sense is a final error of every verb, never a panic.
 func TestMalformedReplies(t *testing.T) {
 	client := redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	h := &hook{}
 	client.AddHook(h)
 	be := open(t, client, &Options{Prefix: "test"})
@@ -111,9 +111,9 @@ func FuzzReplies(f *testing.F) {
 		if m, ok := parseMessage(s); ok && (m.token == 0 || m.end < 0 || m.now < 0 || len(m.attempt) != 22) {
 			t.Errorf("%q: %+v", s, m)
 		}
-		parseReleased(s)
-		parseFound(s)
-		parseState([]any{"1 0", "1", "1", att, s, s})
-		parseMark(s)
+		_, _, _, _ = parseReleased(s)
+		_, _, _ = parseFound(s)
+		_, _, _ = parseState([]any{"1 0", "1", "1", att, s, s})
+		_, _ = parseMark(s)
 	})
 }

@@ -32,12 +32,12 @@ func ownServer(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
 	})
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	client := redis.NewClient(clientOptions(addr))
-	defer client.Close()
+	defer func() { _ = client.Close() }()
 	eventually(t, "the server answers", func() bool { return client.Ping(context.Background()).Err() == nil })
 	return addr
 }

@@ -91,9 +91,9 @@ func TestTripsOfEachVerb(t *testing.T) {
 	g := acquire(t, be, c, lease.Granted) // also loads what the server may not have
 	renew(t, be, c, false, lease.Granted)
 	renew(t, be, c, true, lease.Granted)
-	leases.Inspect(ctx, "k")
-	leases.Revoke(ctx, lease.Revocation{Key: "k", Token: g.Token})
-	be.Fences().Raise(ctx, "k", 1)
+	_, _ = leases.Inspect(ctx, "k")
+	_, _ = leases.Revoke(ctx, lease.Revocation{Key: "k", Token: g.Token})
+	_ = be.Fences().Raise(ctx, "k", 1)
 	h.take()
 
 	many := make([]lease.Renewal, 100)
@@ -109,12 +109,12 @@ func TestTripsOfEachVerb(t *testing.T) {
 		{"renew", func() { renew(t, be, c, false, lease.Granted) }, 1, 0, 0},
 		{"renew 100", func() { leases.Renew(ctx, many) }, 1, 0, 0},
 		{"renew 101", func() { leases.Renew(ctx, append(many, many[0])) }, 2, 0, 0},
-		{"inspect", func() { leases.Inspect(ctx, "k") }, 1, 0, 0},
-		{"revoke", func() { leases.Revoke(ctx, lease.Revocation{Key: "k", Token: g.Token, Force: true}) }, 1, 0, 0},
+		{"inspect", func() { _, _ = leases.Inspect(ctx, "k") }, 1, 0, 0},
+		{"revoke", func() { _, _ = leases.Revoke(ctx, lease.Revocation{Key: "k", Token: g.Token, Force: true}) }, 1, 0, 0},
 		{"acquire", func() { acquire(t, be, c, lease.Granted) }, 1, 0, 0},
 		{"release", func() { release(t, be, c, lease.WasHeld) }, 1, 0, 0},
-		{"raise", func() { be.Fences().Raise(ctx, "k", 2) }, 1, 0, 0},
-		{"mark", func() { be.Fences().Mark(ctx, "k") }, 0, 0, 1},
+		{"raise", func() { _ = be.Fences().Raise(ctx, "k", 2) }, 1, 0, 0},
+		{"mark", func() { _, _ = be.Fences().Mark(ctx, "k") }, 0, 0, 1},
 		{"watch", func() { leases.Watch("k", c.Attempt, func(lease.Event) {})() }, 0, 0, 0},
 	} {
 		verb.run()
@@ -205,7 +205,7 @@ func TestLostAnswerIsNotSentAgain(t *testing.T) {
 		return &lossy{Conn: conn, lose: &lose, sent: &sent}, err
 	}
 	client := redis.NewClient(o)
-	t.Cleanup(func() { client.Close() })
+	t.Cleanup(func() { _ = client.Close() })
 	be := open(t, client, nil)
 	warm(t, be)
 

@@ -80,8 +80,8 @@ func BenchmarkVerbs(b *testing.B) {
 		hundred[i] = item[0]
 	}
 	verb("renew 100", func() { be.Leases().Renew(ctx, hundred) })
-	verb("inspect", func() { be.Leases().Inspect(ctx, "k") })
+	verb("inspect", func() { _, _ = be.Leases().Inspect(ctx, "k") })
 	verb("watch", func() { be.Leases().Watch("k", c.Attempt, func(lease.Event) {})() })
-	verb("raise", func() { be.Fences().Raise(ctx, "k", 1) })
-	verb("guarded set", func() { be.Guard().Set(ctx, "k", 1, "v", 0) })
+	verb("raise", func() { _ = be.Fences().Raise(ctx, "k", 1) })
+	verb("guarded set", func() { _ = be.Guard().Set(ctx, "k", 1, "v", 0) })
 }
