@@ -10,7 +10,8 @@ import (
 )
 
 // Hooks observe a [Locker]. Every func may be nil. They are called outside locks, by several
-// goroutines, on the path of the operation: they must be quick and must not call the Locker.
+// goroutines, on the path of the operation: they must be quick and must not call the Locker or a
+// Lease.
 type Hooks struct {
 	// AcquireStart begins an Acquire, TryAcquire or Do. The context it returns is used for the
 	// operation, so that a trace can follow it.
