@@ -48,6 +48,8 @@ type Keeper struct {
 	mu      sync.Mutex
 	closed  bool
 	looping bool
+	used    bool      // a hold began since the loop last looked
+	look    time.Time // when it looks again by itself
 	holds   schedule
 
 	ticked atomic.Pointer[time.Time] // when the loop last compared the two clocks
@@ -120,13 +122,15 @@ func (k *Keeper) adopt(h *Hold) error {
 		return lease.ErrClosed
 	}
 	k.holds.add(h)
+	k.used = true
 	if !k.looping {
 		k.looping = true
 		now := time.Now()
 		k.ticked.Store(&now)
+		k.look = now // it begins with a look
 		k.running.goes(k.loop)
 	}
-	if k.holds.first() == h {
+	if h.due.Before(k.look) {
 		k.nudge()
 	}
 	return nil
@@ -136,7 +140,7 @@ func (k *Keeper) adopt(h *Hold) error {
 func (k *Keeper) schedule(h *Hold, due time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.holds.move(h, due) {
+	if k.holds.move(h, due); due.Before(k.look) {
 		k.nudge()
 	}
 }

@@ -31,7 +31,8 @@ func (k *Keeper) loop() {
 }
 
 // renewDue starts the renewals due now, together with those due soon, and returns the time until
-// the loop has to look again.
+// the loop has to look again. While holds come and go it looks once a second, so that a short hold
+// does not have to wake it.
 func (k *Keeper) renewDue(now time.Time) time.Duration {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -45,10 +46,16 @@ func (k *Keeper) renewDue(now time.Time) time.Duration {
 			k.running.goes(func() { k.renew(chunk) })
 		}
 	}
-	if k.holds.len() == 0 {
-		return never // the next hold wakes the loop
+	wait := tickEvery
+	switch first := k.holds.first(); {
+	case first != nil:
+		wait = min(wait, first.due.Sub(now))
+	case !k.used:
+		wait = never // the next hold wakes the loop
 	}
-	return min(k.holds.first().due.Sub(now), tickEvery)
+	k.used = false
+	k.look = now.Add(wait)
+	return wait
 }
 
 // compareClocks ends holds that lived through a suspension of the machine.

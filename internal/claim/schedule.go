@@ -31,14 +31,12 @@ func (s *schedule) remove(h *Hold) {
 	}
 }
 
-// move gives a hold another due time and reports whether it is the first now.
-func (s *schedule) move(h *Hold, due time.Time) bool {
-	if !s.has(h) {
-		return false
+// move gives a hold another due time.
+func (s *schedule) move(h *Hold, due time.Time) {
+	if s.has(h) {
+		h.due = due
+		heap.Fix(&s.holds, h.index)
 	}
-	h.due = due
-	heap.Fix(&s.holds, h.index)
-	return h.index == 0
 }
 
 // take returns the holds due at or before limit and moves each out of the way until then.
