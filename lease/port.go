@@ -76,6 +76,7 @@ type Capabilities struct {
 	Window     bool          // a pushed grant lives for its window first; without it, for the TTL
 	Announce   bool          // Observe
 	Durable    bool          // claims outlive the process that keeps them
+	Prompt     bool          // calls return by the deadline of their ctx, whatever the network does
 	MinTTL     time.Duration // smallest TTL the engine can keep
 	TTLStep    time.Duration // TTLs are rounded up to a multiple of it
 	TryTrips   int           // round trips of an Acquire without Queue and with Weight > 1

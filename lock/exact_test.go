@@ -18,7 +18,7 @@ func TestExactAllocations(t *testing.T) {
 		}
 	}
 	pair()
-	const limit = 48
+	const limit = 38
 	if n := testing.AllocsPerRun(1000, pair); n > limit {
 		t.Errorf("%v allocations for acquire and release, want at most %d", n, limit)
 	}

@@ -79,6 +79,7 @@ func (l leases) Capabilities() lease.Capabilities {
 		MultiKey: true,
 		Transfer: true,
 		Window:   true,
+		Prompt:   true,
 		Announce: true,
 		MinTTL:   lease.MinTTL,
 		TTLStep:  time.Nanosecond,

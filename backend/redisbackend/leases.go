@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"github.com/concord-go/concord/lease"
 )
 
@@ -17,9 +19,15 @@ var _ lease.Backend = (*leases)(nil)
 // written to disk or to a replica.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
-		Transfer: true, Window: true,
+		Transfer: true, Window: true, Prompt: prompt(l.b.client),
 		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
 	}
+}
+
+// prompt reports whether the client keeps the deadlines of contexts. An unknown client may not.
+func prompt(client Client) bool {
+	c, ok := client.(interface{ Options() *redis.Options })
+	return ok && c.Options().ContextTimeoutEnabled
 }
 
 // millis rounds up: a life is never shorter than it was asked for.

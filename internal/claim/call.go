@@ -50,6 +50,9 @@ type answer[T any] struct {
 // comes first. It does not rely on f to honour its context: a call that overruns is abandoned, its
 // goroutine is counted until it ends, and its answer is dropped. The context given to f has the
 // values of ctx and a deadline, and ends early only when the call was abandoned.
+//
+// A second goroutine costs more than the rest of the core, so a call that nobody can cancel is
+// made in the caller's own where the engine is known to keep deadlines.
 func call[T any](ctx context.Context, k *Keeper, timeout time.Duration, l lane, f func(context.Context) (T, error)) (T, error) {
 	var none T
 	if err := k.calls.admit(l); err != nil {
@@ -57,6 +60,10 @@ func call[T any](ctx context.Context, k *Keeper, timeout time.Duration, l lane, 
 	}
 	callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
 	defer cancel()
+	if k.prompt && ctx.Done() == nil {
+		v, err := f(callCtx)
+		return v, overrun(ctx, callCtx, err)
+	}
 	done := make(chan answer[T], 1)
 	var gaveUp atomic.Bool
 	k.running.add()

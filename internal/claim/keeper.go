@@ -37,6 +37,7 @@ type Events struct {
 type Keeper struct {
 	backend lease.Backend
 	opt     Options
+	prompt  bool // the engine keeps deadlines
 	calls   calls
 	workers workers
 	gates   gates
@@ -60,7 +61,7 @@ type Keeper struct {
 // New returns a Keeper. It starts no goroutine before the first hold.
 func New(b lease.Backend, o Options) *Keeper {
 	return &Keeper{
-		backend: b, opt: o,
+		backend: b, opt: o, prompt: b.Capabilities().Prompt,
 		closing: make(chan struct{}), wake: make(chan struct{}, 1),
 		elapsed: elapsed,
 	}

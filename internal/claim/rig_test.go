@@ -57,6 +57,13 @@ func (f *faulty) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	return f.Backend.Release(ctx, r)
 }
 
+// Capabilities says that the fault does not care for deadlines.
+func (f *faulty) Capabilities() lease.Capabilities {
+	c := f.Backend.Capabilities()
+	c.Prompt = false
+	return c
+}
+
 func (f *faulty) Watch(key string, a lease.Attempt, notify func(lease.Event)) func() {
 	return f.Backend.Watch(key, a, func(e lease.Event) {
 		f.mu.Lock()
