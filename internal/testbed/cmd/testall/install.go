@@ -15,7 +15,8 @@ import (
 
 // setUp installs all that tests and make need.
 func setUp(ctx context.Context) error {
-	return errors.Join(needRedis(ctx), needCompiler(ctx), needProgram(ctx, "make"))
+	_, etcd := testbed.FindEtcd() // builds it
+	return errors.Join(needRedis(ctx), needCompiler(ctx), needProgram(ctx, "make"), etcd)
 }
 
 // needRedis makes sure that redis-server is installed.

@@ -6,8 +6,9 @@
 //	testall -exec command    run a shell command with REDIS_ADDR set
 //	testall -setup           only install what is missing
 //
-// It starts one redis-server on a free loopback port and stops it at the end, whatever the end is.
-// With REDIS_ADDR set it uses that server and starts none. A missing redis-server or C compiler
+// It starts one redis-server and one etcd on free loopback ports and stops them at the end, whatever
+// the end is. With REDIS_ADDR or ETCD_ENDPOINTS set it uses those and starts none of its own. etcd
+// is built from its pinned module, once. A missing redis-server or C compiler
 // is installed where that needs no question: as root on Debian, and with Homebrew on a Mac.
 // Elsewhere it prints the command to run, and fails.
 package main
@@ -75,10 +76,15 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer server.stop()
-	switch {
-	case s.exec != "":
+	if s.exec != "" {
 		return child(ctx, os.Stdout, "sh", "-c", s.exec)
-	case s.bench != "":
+	}
+	etcd, err := useEtcd(ctx)
+	if err != nil {
+		return err
+	}
+	defer etcd.stop()
+	if s.bench != "" {
 		return benchAll(ctx, root, modules, s)
 	}
 	if err := needCompiler(ctx); err != nil {

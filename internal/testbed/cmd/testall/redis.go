@@ -31,7 +31,7 @@ func useRedis(ctx context.Context) (server, error) {
 			return server{}, fmt.Errorf("%s=%s: %w", addrEnv, addr, err)
 		}
 		fmt.Printf("redis %s at %s, not started here\n", info["redis_version"], addr)
-		return server{}, requireRedis(addr)
+		return server{}, require("redis", addrEnv, addr)
 	}
 	if err := needRedis(ctx); err != nil {
 		return server{}, err
@@ -46,23 +46,24 @@ func useRedis(ctx context.Context) (server, error) {
 		return server{}, err
 	}
 	fmt.Printf("redis at %s\n", s.redis.Addr())
-	if err := requireRedis(s.redis.Addr()); err != nil {
+	if err := require("redis", addrEnv, s.redis.Addr()); err != nil {
 		s.stop()
 		return server{}, err
 	}
 	return s, nil
 }
 
-// requireRedis makes the tests use the server at addr, and fail instead of skip without it.
-func requireRedis(addr string) error {
-	required := "redis"
+// require makes the tests use the server named by the variable env, and fail instead of skip
+// without it.
+func require(name, env, value string) error {
+	required := name
 	if more := os.Getenv(requireEnv); more != "" {
 		required += "," + more
 	}
 	if err := os.Setenv(requireEnv, required); err != nil {
 		return err
 	}
-	return os.Setenv(addrEnv, addr)
+	return os.Setenv(env, value)
 }
 
 // stop ends the server, if it was started here, and removes its files.
@@ -70,10 +71,14 @@ func (s server) stop() {
 	if s.redis != nil {
 		s.redis.Stop()
 	}
-	if s.dir == "" {
+	removeAll(s.dir)
+}
+
+func removeAll(dir string) {
+	if dir == "" {
 		return
 	}
-	if err := os.RemoveAll(s.dir); err != nil {
+	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, "testall:", err)
 	}
 }
