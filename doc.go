@@ -9,7 +9,7 @@
 //	locks, err := lock.New(be.Leases(), nil)
 //	…
 //	err = locks.Do(ctx, "orders/42", func(ctx context.Context, l *lock.Lease) error {
-//		return be.Guard().Set(ctx, l.Token(), "orders:42", "paid", 0)
+//		return be.Guard().Set(ctx, "orders:42", l.Token(), "paid", 0)
 //	})
 //
 // # The map
