@@ -1,8 +1,8 @@
 // Package concord is the front page of a library of distributed-systems primitives. It holds
 // documentation only; the code is in the packages below it.
 //
-// What exists today is a lock between processes with fencing tokens, on two engines: the memory of
-// one process and a single Redis server.
+// What exists today is a lock between processes with fencing tokens, on three engines: the memory
+// of one process, a single Redis server and etcd.
 //
 //	be, err := redisbackend.New(client, &redisbackend.Options{Prefix: "shop"}) // the client stays yours
 //	…
@@ -20,6 +20,7 @@
 //	fence                   what a token is, and how a resource refuses the token of an earlier holder
 //	backend/memorybackend   the engine for one process and for tests, with faults on request
 //	backend/redisbackend    the engine on one Redis server, with guarded writes
+//	backend/etcdbackend     the engine on an etcd cluster, with guarded transactions
 //
 // For authors of backends:
 //
@@ -32,12 +33,12 @@
 //
 // # What works where
 //
-//	                     memory   Redis, single server
-//	lock                 yes      yes
-//	fence: marks         yes      yes
-//	fence: guards        yes      yes: SET, HSET and scripts
+//	                     memory   Redis, single server             etcd
+//	lock                 yes      yes                              yes
+//	fence: marks         yes      yes                              yes
+//	fence: guards        yes      yes: SET, HSET and scripts       yes: transactions
 //
-// Redis Cluster, Redis Sentinel and etcd are not built yet. redisbackend refuses the clients of a
+// Redis Cluster and Redis Sentinel are not built yet. redisbackend refuses the clients of a
 // cluster, and its Check reports an error for those of Sentinel.
 //
 // # What is guaranteed

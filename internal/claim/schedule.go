@@ -13,7 +13,6 @@ type schedule struct{ holds byDue }
 const never = 100 * 365 * 24 * time.Hour
 
 func (s *schedule) add(h *Hold) { heap.Push(&s.holds, h) }
-func (s *schedule) len() int    { return len(s.holds) }
 func (s *schedule) has(h *Hold) bool {
 	return h.index < len(s.holds) && s.holds[h.index] == h
 }

@@ -1,0 +1,83 @@
+// Package etcdbackend keeps the state of Concord's primitives in one etcd cluster, version 3.5 or
+// later.
+//
+//	client, err := clientv3.New(clientv3.Config{
+//		Endpoints:            []string{"etcd-0:2379", "etcd-1:2379", "etcd-2:2379"},
+//		DialTimeout:          2 * time.Second,
+//		DialKeepAliveTime:    5 * time.Second, // a dead connection is noticed
+//		DialKeepAliveTimeout: 2 * time.Second,
+//	})
+//	be, err := etcdbackend.New(client, &etcdbackend.Options{Prefix: "shop"})
+//	…
+//	err = be.Check(ctx) // version, leader, alarms, permissions, watch
+//	locks, err := lock.New(be.Leases(), nil)
+//	…
+//	locks.Close(ctx)
+//	be.Close(ctx)
+//	client.Close() // it stays yours
+//
+// # What it does
+//
+// A claim is a key of its own on an etcd lease. Its create revision is its place in the line, and
+// its token. It is granted when all claims before it have gone; every client finds that out for
+// itself, from the same order of revisions.
+//
+// All claims of a process with about the same TTL share one lease: 2, 3, 5, 8, 13, 20, 30 s, 1, 2,
+// 5, 10, 20, 30 min, 1, 2, 4, 8, 12, 24 h, the first that is not below the wish. It is renewed
+// each third of the TTL by one request, however many claims are on it. So a claim cannot lapse
+// while its process lives, and when the lease ends, all claims on it end. A claim that is Alone
+// has a lease of its own, which costs a request more.
+//
+// To acquire, to try and to release is one transaction each; a try that finds the key held by
+// another process asks once more, for how long. To renew needs no request: one watch for each
+// backend object, on the deletions of all claims of the prefix, tells what has ended, and who is
+// next. To hand over costs two requests however many wait. The watch is asked for a sign of life
+// when it was quiet for 5 s, and given up when there is none in another 5 s. While it is broken,
+// claims are read instead.
+//
+// Nobody is granted without proof of his own claim: the watch tells of the deletion of that claim
+// before it tells of the one that frees the way. If the watch has a gap, because etcd has
+// compacted what it missed, every claim is read before anything more is said of it.
+//
+// # Time
+//
+// A lease is believed in from the instant before the last answered renewal was sent, for its TTL
+// less one part in a thousand, on the monotonic clock. The servers let it live longer: up to a
+// second normally, and after a change of leader up to a full TTL more, since the new leader begins
+// to count anew. Only takeover from a holder that died waits for that.
+//
+// etcd has no clock to compare a deadline with. An acquire that is under way when its caller gives
+// up is stopped by a tombstone: a release with Uncertain set writes one, which stays for one to two
+// minutes. A copy that arrives later than that would be granted to nobody, and block its key until
+// the lease of its process ends.
+//
+// # What it does not promise
+//
+// Grants and releases are durable and linearizable: a majority of the members has written them. Two
+// holders can believe in one key at the same time only when
+//
+//   - a process is paused in the middle of its work, so that it goes on after its lease has ended,
+//   - a server's clock runs faster than the holder's by more than one part in a thousand,
+//   - the cluster is restored from a snapshot. Revisions, and with them tokens, then go back unless
+//     it is restored with a bumped revision; raise the epoch of the locks in any case.
+//
+// A resource that checks tokens refuses the earlier holder in all of these but the last: see
+// [Backend.Guard] for data in this cluster, and package fence.
+//
+// Without a majority nothing is granted, and what is held ends at its time.
+//
+// Limits other than 1, priorities, lock-delay, windows, AcquireAll, a release to a chosen claim and
+// Observe are not there yet; requests for them match lease.ErrUnsupported.
+//
+// # On the servers
+//
+// All keys begin with the prefix and the version of the format, <prefix>/1/. A user needs
+// read and write permission on that range. What stays behind is the marks of fences; everything
+// else is on a lease. Run the servers with automatic compaction: until then they keep each claim
+// that ever was.
+//
+// Each claim that has to wait reads the line of its key, and each end of a claim is told to every
+// backend object of the prefix. So this is for some hundreds of claims in a line, and parties that
+// have nothing to do with each other better use prefixes of their own. At most 8192 can wait for a
+// key.
+package etcdbackend

@@ -1,0 +1,93 @@
+package etcdbackend
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// leases is the port. So far it knows one mode: one seat a key, first come first served.
+type leases struct{ b *Backend }
+
+var _ lease.Backend = (*leases)(nil)
+
+// Capabilities implements [lease.Backend]. ExpiryLate is what one server needs to notice an end;
+// after a change of leader it starts to count anew.
+func (l *leases) Capabilities() lease.Capabilities {
+	return lease.Capabilities{
+		Durable: true,
+		MinTTL:  minTTL, TTLStep: time.Second, TryTrips: 1, ExpiryLate: time.Second,
+	}
+}
+
+// supported refuses what is left for later modes.
+func supported(c *lease.Claim) error {
+	switch {
+	case c.Limit != 1 || c.LimitEpoch != 0:
+		return unsupported("limit %d, epoch %d", c.Limit, c.LimitEpoch)
+	case c.Priority != 0:
+		return unsupported("priority %d", c.Priority)
+	case c.Delay != 0:
+		return unsupported("delay %v", c.Delay)
+	case c.Announce:
+		return unsupported("announce")
+	}
+	return nil
+}
+
+// validAttempt refuses names that would not be one part of a key.
+func validAttempt(a lease.Attempt) error {
+	if strings.ContainsAny(string(a), "/:") {
+		return &lease.InvalidError{Field: "Attempt", Problem: "must come from NewAttempt"}
+	}
+	return nil
+}
+
+// AcquireAll implements [lease.Backend]: not supported.
+func (l *leases) AcquireAll(ctx context.Context, _ []lease.Claim) ([]lease.Answer, error) {
+	return nil, l.refuse(ctx, "acquire all")
+}
+
+// Observe implements [lease.Backend]: not supported.
+func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
+	return l.refuse(ctx, "observe")
+}
+
+func (l *leases) refuse(ctx context.Context, verb string) error {
+	if err := l.b.ready(ctx, verb); err != nil {
+		return err
+	}
+	return fail(ctx, verb, lease.ErrUnsupported)
+}
+
+// Watch implements [lease.Backend]. Notify must not call stop.
+func (l *leases) Watch(_ string, a lease.Attempt, notify func(lease.Event)) (stop func()) {
+	return l.b.hub.watch(a, notify)
+}
+
+// answer says what is true of a claim as far as this object knows.
+func (t *table) answer(c *claim, trusted bool) lease.Answer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	left := c.lives()
+	switch {
+	case !c.there() || left == 0:
+		return lease.Answer{Status: lease.Unknown}
+	case c.state == granted:
+		return lease.Answer{Status: lease.Granted, Token: uint64(c.rev), Left: left, Asked: c.wish()}
+	}
+	return lease.Answer{Status: lease.Queued, Rank: c.ahead.rank(), Next: t.next(c), Pushed: trusted && c.at >= t.base}
+}
+
+// next is the time to the earliest end of a seat. Those of other processes are not known; they
+// are renewed all the time, and their end is told of, so the claim's own TTL does as well.
+func (t *table) next(c *claim) time.Duration {
+	for other := range t.lines[c.line].claims {
+		if other.state == granted && other.lives() > 0 {
+			return other.lives()
+		}
+	}
+	return c.life.ttl
+}
