@@ -284,7 +284,7 @@ func (n *EtcdNode) health() error {
 	if err != nil {
 		return err
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	var h struct{ Health, Reason string }
 	if err := json.NewDecoder(r.Body).Decode(&h); err != nil {
 		return err
@@ -301,7 +301,7 @@ func (n *EtcdNode) post(path string, answer any) error {
 	if err != nil {
 		return err
 	}
-	defer r.Body.Close()
+	defer func() { _ = r.Body.Close() }()
 	if r.StatusCode != http.StatusOK {
 		return fmt.Errorf("etcd at %s: %s: %s", n.Addr(), path, r.Status)
 	}
