@@ -9,7 +9,10 @@ import (
 	"github.com/concord-go/concord/internal/testbed"
 )
 
-const endpointsEnv = "ETCD_ENDPOINTS"
+const (
+	endpointsEnv = "ETCD_ENDPOINTS"
+	programEnv   = "ETCD_PROGRAM" // for tests that start clusters of their own
+)
 
 // etcdServer is the etcd that the tests use. The zero value is somebody else's and is never stopped.
 type etcdServer struct {
@@ -20,6 +23,13 @@ type etcdServer struct {
 // useEtcd finds or starts a server of one node, built from its pinned module, and tells the children
 // of this process about it through the environment.
 func useEtcd(ctx context.Context) (etcdServer, error) {
+	program, err := testbed.FindEtcd()
+	if err != nil {
+		return etcdServer{}, err
+	}
+	if err := os.Setenv(programEnv, program); err != nil {
+		return etcdServer{}, err
+	}
 	if endpoints := os.Getenv(endpointsEnv); endpoints != "" {
 		fmt.Printf("etcd at %s, not started here\n", endpoints)
 		return etcdServer{}, require("etcd", endpointsEnv, endpoints)
