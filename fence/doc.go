@@ -22,8 +22,8 @@
 //  3. write, with check and write in one atomic step.
 //
 // [Marks] is the small port for step 1. Step 3 depends on the resource and is a concrete verb of
-// the backend that keeps the data: a guarded write on Redis, a function under the mark's lock in
-// memory.
+// the backend that keeps the data: a guarded write on Redis, a guarded transaction on
+// etcd, a function under the mark's lock in memory.
 //
 // # What this package does not promise
 //

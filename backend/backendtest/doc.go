@@ -35,6 +35,6 @@
 // # What it does not check
 //
 // Faults: lost and late messages, engine restarts, fail-over, clocks that step. A backend needs
-// its own tests for these. All claims go through one backend object, so hand-over between
+// its own tests for these. All claims go through one backend object, so a hand-off between
 // processes is not covered either.
 package backendtest

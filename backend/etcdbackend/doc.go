@@ -31,7 +31,7 @@
 // To acquire, to try and to release is one transaction each; a try that finds the key held by
 // another process asks once more, for how long. To renew needs no request: one watch for each
 // backend object, on the deletions of all claims of the prefix, tells what has ended, and who is
-// next. To hand over costs two requests however many wait. The watch is asked for a sign of life
+// next. A hand-off costs two requests however many wait. The watch is asked for a sign of life
 // when it was quiet for 5 s, and given up when there is none in another 5 s. While it is broken,
 // claims are read instead.
 //

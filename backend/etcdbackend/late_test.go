@@ -108,3 +108,32 @@ func TestStrangerInASlot(t *testing.T) {
 	}
 	release(t, be, c, lease.WasHeld)
 }
+
+// The claim before it goes while the answer to an acquire is under way: the event comes first, and
+// must not be forgotten when the answer speaks of the time before it.
+func TestEventBeforeTheAnswer(t *testing.T) {
+	be, r := counted(t)
+	holder, waiter := wish("k"), wish("k")
+	acquire(t, be, holder, lease.Granted)
+	hit := false
+	r.on(func(commit func() (*clientv3.TxnResponse, error)) (*clientv3.TxnResponse, error) {
+		r.on(nil)
+		response, err := commit()
+		if err != nil {
+			return nil, err
+		}
+		release(t, be, holder, lease.WasHeld)
+		eventually(t, "the watch tells of the release", func() bool {
+			be.table.mu.Lock()
+			defer be.table.mu.Unlock()
+			hit = be.table.seen > response.Header.Revision
+			return hit
+		})
+		return response, nil
+	})
+	acquire(t, be, waiter, lease.Granted)
+	if !hit {
+		t.Error("the event did not come first")
+	}
+	release(t, be, waiter, lease.WasHeld)
+}
