@@ -8,6 +8,8 @@ import (
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/concord-go/concord/backend/check"
 )
 
 // oldest is the oldest version that works, and advised the oldest one without two faults that
@@ -19,14 +21,14 @@ var (
 )
 
 // checkServers asks each endpoint of the client for its version and state.
-func (b *Backend) checkServers(ctx context.Context, r *Report) error {
+func (b *Backend) checkServers(ctx context.Context, r *check.Report) error {
 	const subject = "servers"
 	client, ok := b.client.(interface {
 		Endpoints() []string
 		Status(ctx context.Context, endpoint string) (*clientv3.StatusResponse, error)
 	})
 	if !ok {
-		r.add(LevelOK, subject, "%T does not tell its endpoints", b.client)
+		r.Add(check.LevelOK, subject, "%T does not tell its endpoints", b.client)
 		return nil
 	}
 	answered := 0
@@ -38,14 +40,14 @@ func (b *Backend) checkServers(ctx context.Context, r *Report) error {
 		switch {
 		case err != nil && temporary(err):
 			failure = err
-			r.add(LevelWarning, subject, "%s does not answer: %v", e, err)
+			r.Add(check.LevelWarning, subject, "%s does not answer: %v", e, err)
 			continue
 		case err != nil:
-			r.add(LevelWarning, subject, "%s does not tell its state: %v", e, err)
+			r.Add(check.LevelWarning, subject, "%s does not tell its state: %v", e, err)
 		case s.Leader == 0:
-			r.add(LevelError, subject, "%s has no leader: most members of the cluster are down or not connected", e)
+			r.Add(check.LevelError, subject, "%s has no leader: most members of the cluster are down or not connected", e)
 		case s.IsLearner:
-			r.add(LevelWarning, subject, "%s is a learner: it serves nothing that is needed here", e)
+			r.Add(check.LevelWarning, subject, "%s is a learner: it serves nothing that is needed here", e)
 		default:
 			b.checkVersion(r, e, s.Version)
 		}
@@ -55,12 +57,12 @@ func (b *Backend) checkServers(ctx context.Context, r *Report) error {
 		return failure
 	}
 	if n := len(client.Endpoints()); n == 2 {
-		r.add(LevelWarning, subject, "2 endpoints: a cluster of two members is down when either is")
+		r.Add(check.LevelWarning, subject, "2 endpoints: a cluster of two members is down when either is")
 	}
 	return nil
 }
 
-func (b *Backend) checkVersion(r *Report, endpoint, version string) {
+func (b *Backend) checkVersion(r *check.Report, endpoint, version string) {
 	const subject = "version"
 	var v [3]int
 	for i, part := range strings.SplitN(version, ".", 3) {
@@ -69,11 +71,11 @@ func (b *Backend) checkVersion(r *Report, endpoint, version string) {
 	}
 	switch {
 	case below(v, oldest):
-		r.add(LevelError, subject, "%s: etcd %s is too old, at least 3.5 is needed", endpoint, version)
+		r.Add(check.LevelError, subject, "%s: etcd %s is too old, at least 3.5 is needed", endpoint, version)
 	case below(v, advised):
-		r.add(LevelWarning, subject, "%s: etcd %s can end leases too early after a change of leader (3.5.13 or newer is advised)", endpoint, version)
+		r.Add(check.LevelWarning, subject, "%s: etcd %s can end leases too early after a change of leader (3.5.13 or newer is advised)", endpoint, version)
 	default:
-		r.add(LevelOK, subject, "%s: etcd %s", endpoint, version)
+		r.Add(check.LevelOK, subject, "%s: etcd %s", endpoint, version)
 	}
 }
 
@@ -87,7 +89,7 @@ func below(v, w [3]int) bool {
 }
 
 // checkAlarms looks for a full or damaged store.
-func (b *Backend) checkAlarms(ctx context.Context, r *Report) error {
+func (b *Backend) checkAlarms(ctx context.Context, r *check.Report) error {
 	const subject = "alarms"
 	client, ok := b.client.(interface {
 		AlarmList(ctx context.Context) (*clientv3.AlarmResponse, error)
@@ -97,24 +99,24 @@ func (b *Backend) checkAlarms(ctx context.Context, r *Report) error {
 	}
 	list, err := client.AlarmList(ctx)
 	if err != nil {
-		return r.barred(err, LevelOK, subject, "cannot be listed")
+		return barred(r, err, check.LevelOK, subject, "cannot be listed")
 	}
 	for _, a := range list.Alarms {
 		switch a.Alarm {
 		case etcdserverpb.AlarmType_NOSPACE:
-			r.add(LevelError, subject, "a member is out of space: claims can only be released (compact, defragment and disarm)")
+			r.Add(check.LevelError, subject, "a member is out of space: claims can only be released (compact, defragment and disarm)")
 		default:
-			r.add(LevelError, subject, "%s on member %x", a.Alarm, a.MemberID)
+			r.Add(check.LevelError, subject, "%s on member %x", a.Alarm, a.MemberID)
 		}
 	}
 	if len(list.Alarms) == 0 {
-		r.add(LevelOK, subject, "none")
+		r.Add(check.LevelOK, subject, "none")
 	}
 	return nil
 }
 
 // checkWatch waits for the watch to be known to have missed nothing.
-func (b *Backend) checkWatch(ctx context.Context, r *Report) error {
+func (b *Backend) checkWatch(ctx context.Context, r *check.Report) error {
 	const subject, patience = "watch", 2 * time.Second
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
@@ -125,10 +127,10 @@ func (b *Backend) checkWatch(ctx context.Context, r *Report) error {
 			return ctx.Err()
 		}
 		if time.Now().After(give) {
-			r.add(LevelWarning, subject, "does not get through, waiters fall back to asking, and hand-offs are slower")
+			r.Add(check.LevelWarning, subject, "does not get through, waiters fall back to asking, and hand-offs are slower")
 			return nil
 		}
 	}
-	r.add(LevelOK, subject, "gets through")
+	r.Add(check.LevelOK, subject, "gets through")
 	return nil
 }

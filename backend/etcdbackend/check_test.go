@@ -11,6 +11,7 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/concord-go/concord/backend/check"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -51,18 +52,18 @@ func TestCheckOneServerDown(t *testing.T) {
 		t.Errorf("not logged:\n%s", log.String())
 	}
 	strict := open(t, client, &Options{Strict: true})
-	var failed *CheckError
+	var failed *check.Error
 	if err := strict.Check(within(t, 10*time.Second)); !errors.As(err, &failed) {
 		t.Errorf("strict: %v", err)
 	}
 }
 
 func TestVersions(t *testing.T) {
-	for version, want := range map[string]Level{
-		"3.4.30": LevelError, "2.3.8": LevelError, "": LevelError, "3.5.0": LevelWarning, "3.5.12": LevelWarning,
-		"3.5.13": LevelOK, "3.6.0": LevelOK, "3.7.0-rc.0": LevelOK, "4.0": LevelOK,
+	for version, want := range map[string]check.Level{
+		"3.4.30": check.LevelError, "2.3.8": check.LevelError, "": check.LevelError, "3.5.0": check.LevelWarning, "3.5.12": check.LevelWarning,
+		"3.5.13": check.LevelOK, "3.6.0": check.LevelOK, "3.7.0-rc.0": check.LevelOK, "4.0": check.LevelOK,
 	} {
-		var r Report
+		var r check.Report
 		(*Backend)(nil).checkVersion(&r, "e", version)
 		if r.Findings[0].Level != want {
 			t.Errorf("%s: %v", version, r.Findings)

@@ -11,11 +11,12 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/concord-go/concord/backend/check"
 	"github.com/concord-go/concord/lease"
 )
 
 // levels lists the findings about a subject.
-func levels(r Report, subject string) (list []Level) {
+func levels(r check.Report, subject string) (list []check.Level) {
 	for _, f := range r.Findings {
 		if f.Subject == subject {
 			list = append(list, f.Level)
@@ -24,7 +25,7 @@ func levels(r Report, subject string) (list []Level) {
 	return list
 }
 
-func level(t *testing.T, r Report, subject string, want Level) {
+func level(t *testing.T, r check.Report, subject string, want check.Level) {
 	t.Helper()
 	for _, l := range levels(r, subject) {
 		if l == want {
@@ -51,7 +52,7 @@ func TestCheckGoodServer(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, subject := range []string{"clock", "version", "mode", "role", "persistence", "eviction", "layout", "commands", "push", "client"} {
-		level(t, r, subject, LevelOK)
+		level(t, r, subject, check.LevelOK)
 		if !strings.Contains(r.String(), subject) {
 			t.Errorf("%s is not in the report:\n%s", subject, r)
 		}
@@ -78,7 +79,7 @@ func TestCheckWarnings(t *testing.T) {
 	}
 	opt.Strict = true
 	err := open(t, client, opt).Check(within(t, 5*time.Second))
-	var failed *CheckError
+	var failed *check.Error
 	if !errors.As(err, &failed) || len(failed.Findings) < 5 || !strings.Contains(err.Error(), "volatile-lru") {
 		t.Errorf("strict: %v", err)
 	}
@@ -87,7 +88,7 @@ func TestCheckWarnings(t *testing.T) {
 func TestCheckLayoutMismatch(t *testing.T) {
 	be, _, client := counted(t)
 	client.Set(context.Background(), be.names.config(), "buckets=64", 0)
-	var failed *CheckError
+	var failed *check.Error
 	if err := be.Check(within(t, 5*time.Second)); !errors.As(err, &failed) || failed.Findings[0].Subject != "layout" {
 		t.Errorf("%v", err)
 	}
@@ -101,10 +102,10 @@ func TestCheckReplica(t *testing.T) {
 	be := open(t, client, &Options{Prefix: "test"})
 	eventually(t, "the replica follows", func() bool {
 		r, err := be.Diagnose(within(t, 5*time.Second))
-		return err == nil && len(levels(r, "role")) == 1 && levels(r, "role")[0] == LevelWarning
+		return err == nil && len(levels(r, "role")) == 1 && levels(r, "role")[0] == check.LevelWarning
 	})
 	be = open(t, connect(t, replica), &Options{Prefix: "test"})
-	var failed *CheckError
+	var failed *check.Error
 	if err := be.Check(within(t, 5*time.Second)); !errors.As(err, &failed) || failed.Findings[0].Subject != "role" {
 		t.Errorf("a replica: %v", err)
 	}
@@ -121,17 +122,17 @@ func TestCheckPermissions(t *testing.T) {
 		name    string
 		rules   string
 		subject string
-		want    Level
+		want    check.Level
 	}{
-		{"all", commands + " +info +config|get &test:*", "push", LevelOK},
-		{"no-config", commands + " +info &test:*", "eviction", LevelOK}, // read from INFO
-		{"no-info", commands + " +config|get &test:*", "server", LevelWarning},
-		{"no-channel", commands + " +info +config|get", "push", LevelWarning},
-		{"no-publish", commands + " +info +config|get &test:* -publish", "push", LevelWarning},
-		{"no-script", commands + " +info +config|get &test:* -evalsha", "commands", LevelError},
-		{"no-hset", commands + " +info +config|get &test:* -hset", "commands", LevelError},
-		{"no-set", commands + " +info +config|get &test:* -set", "layout", LevelError},
-		{"no-time", commands + " +info +config|get &test:* -time", "clock", LevelError},
+		{"all", commands + " +info +config|get &test:*", "push", check.LevelOK},
+		{"no-config", commands + " +info &test:*", "eviction", check.LevelOK}, // read from INFO
+		{"no-info", commands + " +config|get &test:*", "server", check.LevelWarning},
+		{"no-channel", commands + " +info +config|get", "push", check.LevelWarning},
+		{"no-publish", commands + " +info +config|get &test:* -publish", "push", check.LevelWarning},
+		{"no-script", commands + " +info +config|get &test:* -evalsha", "commands", check.LevelError},
+		{"no-hset", commands + " +info +config|get &test:* -hset", "commands", check.LevelError},
+		{"no-set", commands + " +info +config|get &test:* -set", "layout", check.LevelError},
+		{"no-time", commands + " +info +config|get &test:* -time", "clock", check.LevelError},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			args := []any{"acl", "setuser", c.name, "on", ">secret", "~test:*", "resetchannels"}
@@ -151,7 +152,7 @@ func TestCheckPermissions(t *testing.T) {
 				t.Fatal(err)
 			}
 			level(t, r, c.subject, c.want)
-			if err := be.Check(within(t, 5*time.Second)); (err != nil) != (c.want == LevelError) {
+			if err := be.Check(within(t, 5*time.Second)); (err != nil) != (c.want == check.LevelError) {
 				t.Errorf("%v\n%s", err, r)
 			}
 		})

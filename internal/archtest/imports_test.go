@@ -14,6 +14,7 @@ const (
 	root        layer = "the root package"
 	primitive   layer = "a primitive"
 	backend     layer = "a backend"
+	reports     layer = "the reports of backends"
 	suite       layer = "the conformance suite"
 	integration layer = "an integration"
 	internal    layer = "an internal package"
@@ -41,7 +42,10 @@ var (
 		github.com/mattn/go-sqlite3 modernc.org/sqlite`)
 )
 
-const suitePath = "backend/backendtest"
+const (
+	suitePath   = "backend/backendtest"
+	reportsPath = "backend/check"
+)
 
 // layerOf classifies a package and returns the package that owns it: itself, or the one in whose
 // folder it lies.
@@ -55,6 +59,8 @@ func layerOf(rel string) (layer, string) {
 		return internal, rel
 	case within(rel, suitePath):
 		return suite, suitePath
+	case within(rel, reportsPath):
+		return reports, reportsPath
 	case first == "backend" && nested:
 		return backend, first + "/" + second
 	}
@@ -126,8 +132,8 @@ func refuse(kind layer, owner, to string) string {
 			return ""
 		}
 		return "primitives do not import each other"
-	case backend, integration, suite, internal:
-		if toKind == primitive || toKind == internal {
+	case backend, reports, integration, suite, internal:
+		if toKind == primitive || toKind == internal || kind == backend && toKind == reports {
 			return ""
 		}
 		return fmt.Sprintf("%s does not import %s", kind, toKind)
@@ -171,6 +177,8 @@ func TestImportRule(t *testing.T) {
 		"backend/redisbackend: concord/lease concord/fence concord/internal/keys github.com/redis/go-redis/v9",
 		"backend/redisbackend: concord/backend/redisbackend/internal/script",
 		"backend/backendtest: testing testing/synctest concord/lease",
+		"backend/redisbackend: concord/backend/check",
+		"backend/check: log/slog concord/lease",
 		"concordhttp: net/http concord/ratelimit",
 		"breaker/gobreakerengine: concord/breaker github.com/sony/gobreaker/v2",
 		"internal/claim: concord/lease",
@@ -193,6 +201,9 @@ func TestImportRule(t *testing.T) {
 		"backend/redisbackend/internal/script: concord/backend/memorybackend",
 		"backend/memorybackend: concord/backend/backendtest",
 		"backend/backendtest: concord/backend/memorybackend",
+		"backend/check: concord/backend/redisbackend",
+		"backend/backendtest: concord/backend/check",
+		"lock: concord/backend/check",
 		"concordhttp: concord/backend/redisbackend",
 		"concordhttp: concord/concordotel",
 		"internal/claim: concord/backend/memorybackend",

@@ -1,0 +1,37 @@
+package check
+
+import (
+	"context"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// Leases uses every verb of the port once, on a key of its own, and returns the first failure. So
+// a missing permission is found at the start and not when a lock is lost. Of the claim nothing
+// is left but what the engine keeps of one that was released without being sure.
+func Leases(ctx context.Context, port lease.Backend, ttl time.Duration) error {
+	c := lease.Claim{Key: "check/" + string(lease.NewAttempt()), Attempt: lease.NewAttempt(),
+		TTL: ttl, Queue: true, Weight: 1, Limit: 1}
+	a, err := port.Acquire(ctx, c)
+	if err != nil {
+		return err
+	}
+	items := []lease.Renewal{
+		{Key: c.Key, Attempt: c.Attempt, TTL: c.TTL},
+		{Key: c.Key, Attempt: c.Attempt, TTL: c.TTL, Waiting: true},
+	}
+	for _, a := range port.Renew(ctx, items) {
+		if a.Err != nil {
+			return a.Err
+		}
+	}
+	if _, err := port.Inspect(ctx, c.Key); err != nil {
+		return err
+	}
+	if _, err := port.Revoke(ctx, lease.Revocation{Key: c.Key, Token: a.Token}); err != nil {
+		return err
+	}
+	_, err = port.Release(ctx, lease.Release{Key: c.Key, Attempt: c.Attempt, Uncertain: true})
+	return err
+}
