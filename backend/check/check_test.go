@@ -3,6 +3,7 @@ package check
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"strings"
 	"testing"
@@ -97,14 +98,14 @@ func TestLeasesReportsEachVerb(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer be.Close(context.Background())
+	t.Cleanup(func() { _ = be.Close(context.Background()) })
 	const verbs = 6 // acquire, two renewals, inspect, revoke, release
 	for n := 1; n <= verbs; n++ {
-		if err := Leases(t.Context(), &failing{be.Leases(), n}, time.Minute); !errors.Is(err, errVerb) {
+		if err := Leases(t.Context(), &failing{be.Leases(), n}, fmt.Sprint("k", n), time.Minute); !errors.Is(err, errVerb) {
 			t.Errorf("verb %d fails: %v", n, err)
 		}
 	}
-	if err := Leases(t.Context(), &failing{be.Leases(), verbs + 1}, time.Minute); err != nil {
+	if err := Leases(t.Context(), &failing{be.Leases(), verbs + 1}, "k", time.Minute); err != nil {
 		t.Error(err)
 	}
 }

@@ -7,11 +7,11 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// Leases uses every verb of the port once, on a key of its own, and returns the first failure. So
-// a missing permission is found at the start and not when a lock is lost. Of the claim nothing
-// is left but what the engine keeps of one that was released without being sure.
-func Leases(ctx context.Context, port lease.Backend, ttl time.Duration) error {
-	c := lease.Claim{Key: "check/" + string(lease.NewAttempt()), Attempt: lease.NewAttempt(),
+// Leases uses every verb of the port once, on a key that nobody else uses, and returns the first
+// failure. So a missing permission is found at the start and not when a lock is lost. Of the claim
+// nothing is left but what the engine keeps of one that was released without being sure.
+func Leases(ctx context.Context, port lease.Backend, key string, ttl time.Duration) error {
+	c := lease.Claim{Key: key, Attempt: lease.NewAttempt(),
 		TTL: ttl, Queue: true, Weight: 1, Limit: 1}
 	a, err := port.Acquire(ctx, c)
 	if err != nil {

@@ -67,5 +67,5 @@ func (b *Backend) checkCommands(ctx context.Context, r *check.Report) error {
 func (b *Backend) rehearse(ctx context.Context) error {
 	name := "check/" + string(lease.NewAttempt())
 	_, err := b.marks.Mark(ctx, name)
-	return errors.Join(err, check.Leases(ctx, b.leases, minTTL))
+	return errors.Join(err, check.Leases(ctx, b.leases, name, minTTL))
 }

@@ -19,19 +19,24 @@ func (b *Backend) Check(ctx context.Context) error {
 	return r.Verdict(ctx, b.opt.Logger, b.opt.Strict)
 }
 
-// Diagnose asks the server and the client how they are set up and tries what the backend needs.
-// It stores the layout of the prefix if nobody has, and for a moment takes and releases a lock of
-// its own. The error, if the server cannot be asked, matches lease.ErrUnavailable.
+// Diagnose asks the server, or each primary of the cluster, and the client how they are set up,
+// and tries what the backend needs. It stores the layout of the prefix if nobody has, and for a
+// moment takes and releases a lock of its own on each node. The error, if a server cannot be
+// asked, matches lease.ErrUnavailable.
 func (b *Backend) Diagnose(ctx context.Context) (check.Report, error) {
 	const verb = "check"
 	r := check.Report{Backend: "redisbackend", Prefix: b.opt.Prefix}
 	if err := b.ready(ctx, verb); err != nil {
 		return r, err
 	}
-	for _, look := range []func(context.Context, *check.Report) error{
-		b.checkClock, b.checkServer, b.checkLayout, b.checkCommands, b.checkPush,
+	nodes, err := b.nodes(ctx)
+	if err != nil {
+		return r, fail(ctx, verb, err)
+	}
+	for _, look := range []func(context.Context, []node, *check.Report) error{
+		b.checkClock, b.checkServers, b.checkCluster, b.checkLayout, b.checkCommands, b.checkPush,
 	} {
-		if err := look(ctx, &r); err != nil {
+		if err := look(ctx, nodes, &r); err != nil {
 			return r, fail(ctx, verb, err)
 		}
 		if r.Worst() == check.LevelError {
@@ -53,7 +58,7 @@ func barred(r *check.Report, err error, level check.Level, subject, format strin
 }
 
 // checkLayout compares the layout of the prefix with ours, or stores ours.
-func (b *Backend) checkLayout(ctx context.Context, r *check.Report) error {
+func (b *Backend) checkLayout(ctx context.Context, _ []node, r *check.Report) error {
 	const subject = "layout"
 	name := b.names.config()
 	if _, err := b.do(ctx, "set", name, layout, "nx"); err != nil && !isNil(err) {
@@ -71,11 +76,17 @@ func (b *Backend) checkLayout(ctx context.Context, r *check.Report) error {
 	return nil
 }
 
-// checkCommands runs every script once.
-func (b *Backend) checkCommands(ctx context.Context, r *check.Report) error {
+// checkCommands runs every script once on each node.
+func (b *Backend) checkCommands(ctx context.Context, _ []node, r *check.Report) error {
 	const subject = "commands"
-	if err := check.Leases(ctx, b.leases, time.Second); err != nil {
-		return barred(r, err, check.LevelError, subject, "a script failed")
+	keys, err := b.rehearsals(ctx)
+	if err != nil {
+		return err
+	}
+	for _, key := range keys {
+		if err := check.Leases(ctx, b.leases, key, time.Second); err != nil {
+			return barred(r, err, check.LevelError, subject, "a script failed")
+		}
 	}
 	r.Add(check.LevelOK, subject, "all scripts run")
 	return nil

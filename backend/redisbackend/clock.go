@@ -2,7 +2,6 @@ package redisbackend
 
 import (
 	"context"
-	"strconv"
 	"sync"
 	"time"
 )
@@ -124,39 +123,4 @@ func (c *clock) left(e int64) time.Duration {
 		return 0
 	}
 	return max(0, time.Duration(e)*time.Millisecond-c.bound(time.Now()))
-}
-
-// contact makes sure that there is a reference, if need be by asking the server for the time.
-func (b *Backend) contact(ctx context.Context) error {
-	if b.clock.known() {
-		return nil
-	}
-	_, err := b.readTime(ctx)
-	return err
-}
-
-// readTime asks the server for the time (ms since 1970) and keeps it as a reference.
-func (b *Backend) readTime(ctx context.Context) (int64, error) {
-	sent := time.Now()
-	reply, err := b.do(ctx, "time")
-	if err != nil {
-		return 0, err
-	}
-	parts, _ := reply.([]any)
-	if len(parts) != 2 {
-		return 0, malformed(reply)
-	}
-	sec, ok1 := parts[0].(string)
-	micro, ok2 := parts[1].(string)
-	if !ok1 || !ok2 {
-		return 0, malformed(reply)
-	}
-	s, err1 := strconv.ParseInt(sec, 10, 64)
-	us, err2 := strconv.ParseInt(micro, 10, 64)
-	if err1 != nil || err2 != nil || s < 0 || s > maxSeconds || us < 0 || us > 999_999 {
-		return 0, malformed(reply)
-	}
-	now := s*1000 + us/1000
-	b.clock.observe(sent, time.Now(), now)
-	return now, nil
 }

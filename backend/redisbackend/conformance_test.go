@@ -27,9 +27,9 @@ func TestFences(t *testing.T) {
 // as there is none, and some cases expect one right after the first claim has waited.
 func subscribe(t *testing.T, be *Backend) {
 	be.hub.mu.Lock()
-	be.hub.open()
+	be.sites[0].open()
 	be.hub.mu.Unlock()
-	eventually(t, "the subscription is confirmed", be.hub.healthy)
+	eventually(t, "the subscription is confirmed", be.sites[0].healthy)
 }
 
 // eventually waits for something that must happen soon.

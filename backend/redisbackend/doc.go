@@ -1,5 +1,5 @@
-// Package redisbackend keeps the state of Concord's primitives on one Redis server, version 7 or
-// later. Cluster and Sentinel are not supported yet.
+// Package redisbackend keeps the state of Concord's primitives on Redis, version 7 or later: a
+// single server, a primary that Sentinel watches over, or a Redis Cluster.
 //
 //	client := redis.NewClient(&redis.Options{
 //		Addr:                  "redis:6379",
@@ -16,6 +16,18 @@
 //	locks.Close(ctx)
 //	be.Close(ctx)
 //	client.Close() // it stays yours
+//
+// # Set-ups
+//
+// The client says which it is: redis.NewClient for a single server, redis.NewFailoverClient for
+// Sentinel, redis.NewClusterClient for a cluster. All take the options above, and a cluster client
+// must have ContextTimeoutEnabled. The keys are the same everywhere.
+//
+// In a cluster keys are spread over 128 buckets, each in one slot. Renewals are sent for each
+// bucket by itself, at most 100 claims to a request, and messages go through sharded channels, with
+// a connection for each bucket in which a claim has to wait, 32 at most; claims in further buckets
+// ask instead of being told. A cluster client that is given for a single server, or the other way
+// round, is reported by every call and by [Backend.Check].
 //
 // # What it does
 //
@@ -37,8 +49,9 @@
 // Mutual exclusion holds as long as the server keeps its data and its clock does not step. It is
 // lost
 //
-//   - at a fail-over. Replication is asynchronous: the new primary may not know of the last grants,
-//     and grants again.
+//   - at a fail-over of Sentinel or a cluster. Replication is asynchronous: the new primary may not
+//     know of the last grants, and grants again. Options.WaitReplicas makes that rare and not
+//     impossible. A primary that was cut off goes on granting until it learns that it was replaced.
 //   - at a restart without append-only file, or with one that is not written at each command.
 //   - when claims are evicted. Run the server with maxmemory-policy noeviction. Then, out of memory,
 //     new claims fail, while renewals, releases and hand-offs go on.
@@ -60,7 +73,9 @@
 //	EVAL EVALSHA TIME PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL HGET HMGET HSET
 //	HDEL HINCRBY ZADD ZCARD ZRANGE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
 //
-// INFO and CONFIG|GET serve Check alone, HELLO and CLIENT the client library.
+// In a cluster it needs SPUBLISH, SSUBSCRIBE and SUNSUBSCRIBE in place of PUBLISH, SUBSCRIBE and
+// UNSUBSCRIBE; with Options.WaitReplicas, WAIT. INFO, CONFIG|GET and CLUSTER|INFO serve Check
+// alone; HELLO, CLIENT, CLUSTER|SLOTS and COMMAND the client library.
 //
 // All keys begin with the prefix, the version of the format and a hash tag,
 // <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves; what stays is one counter

@@ -32,9 +32,32 @@ var errMalformed = errors.New("malformed reply")
 
 func malformed(reply any) error { return fmt.Errorf("%w: %.200q", errMalformed, fmt.Sprint(reply)) }
 
+// errMoved ends a subscription that the server has cancelled.
+var errMoved = errors.New("subscription cancelled: the slot has moved to another node")
+
 // errStale is an acquire that the server refused twice because its deadline had passed on the
 // server's clock.
 var errStale = errors.New("request arrived after its deadline")
+
+// notCluster is the answer of a single server to a question about its cluster.
+const notCluster = "This instance has cluster support disabled"
+
+// Errors of a client of the wrong kind.
+var (
+	errIsCluster  = errors.New("the server is a node of a cluster, which needs a cluster client (redis.NewClusterClient)")
+	errNotCluster = errors.New("the server is not a node of a cluster and needs an ordinary client (redis.NewClient)")
+)
+
+// explain says what is wrong when the client is of the wrong kind for the server.
+func (b *Backend) explain(err error) error {
+	switch {
+	case b.cluster == nil && (redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK")):
+		return fmt.Errorf("%w: %w", errIsCluster, err)
+	case b.cluster != nil && redis.HasErrorPrefix(err, notCluster):
+		return fmt.Errorf("%w: %w", errNotCluster, err)
+	}
+	return err
+}
 
 // serverError is an error that the server reported inside a reply.
 type serverError string
@@ -77,7 +100,7 @@ func isNil(err error) bool { return errors.Is(err, redis.Nil) }
 // codes are the answers by which a server says that it cannot serve now.
 var codes = []string{
 	"LOADING ", "READONLY ", "NOREPLICAS ", "MISCONF ", "CLUSTERDOWN ", "TRYAGAIN ", "BUSY ", "OOM ",
-	"MASTERDOWN ", "ERR max number of clients reached",
+	"MASTERDOWN ", "MOVED ", "ASK ", "ERR max number of clients reached",
 }
 
 // temporary says whether asking again may help. Of the server's errors only those of the table
@@ -85,6 +108,9 @@ var codes = []string{
 // library's last word.
 func temporary(err error) bool {
 	var server redis.Error
+	if errors.Is(err, errIsCluster) {
+		return false
+	}
 	if errors.As(err, &server) {
 		for _, code := range codes {
 			if strings.HasPrefix(server.Error(), code) {

@@ -3,6 +3,7 @@ package redisbackend
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -42,7 +43,10 @@ func TestErrorsAreSorted(t *testing.T) {
 		{server("WRONGPASS invalid username-password pair"), false},
 		{server("NOPERM this user has no permissions to run the 'eval' command"), false},
 		{server("ERR unknown command 'EVALSHA'"), false},
-		{server("MOVED 1 127.0.0.1:7001"), false},
+		{server("MOVED 1 127.0.0.1:7001"), true},
+		{fmt.Errorf("%w: %w", errIsCluster, server("MOVED 1 127.0.0.1:7001")), false},
+		{fmt.Errorf("%w: %w", errNotCluster, server("ERR "+notCluster)), false},
+		{&ReplicasError{Want: 1}, true},
 		{redis.ErrClosed, false},
 		{malformed("x"), false},
 		{unsupported("limit 2"), false},

@@ -24,7 +24,7 @@ func TestLateAcquireIsRefused(t *testing.T) {
 	be := open(t, client, nil)
 	warm(t, be)
 	for range 5 { // a tight reference
-		_, _ = be.readTime(context.Background())
+		_ = be.readTime(context.Background(), &be.sites[0])
 	}
 	c := claim("k")
 	h.set(only(scriptAcquire, late(t, 20*time.Millisecond)))
@@ -44,7 +44,7 @@ func TestLateAcquireIsRefused(t *testing.T) {
 func TestStaleReference(t *testing.T) {
 	be, h, _ := counted(t)
 	warm(t, be)
-	behind := func() { be.clock.reset(time.Now(), time.Now().Add(-time.Hour).UnixMilli()) }
+	behind := func() { be.sites[0].clock.reset(time.Now(), time.Now().Add(-time.Hour).UnixMilli()) }
 	behind()
 	h.take()
 	acquire(t, be, claim("a"), lease.Granted)

@@ -18,32 +18,34 @@ const (
 	healthFor = 1500 * time.Millisecond // after the last sign of life
 	silence   = 3 * time.Second         // without any sign of life the connection is given up
 	keepIdle  = 30                      // pings without a watch, then the connection is dropped
+	maxLines  = 32                      // connections of one backend object, for as many buckets of a cluster
 
 	retryMin = 100 * time.Millisecond
 	retryMax = 3 * time.Second
 )
 
-// hub gets the events of this backend object and hands them to those who watch an attempt. It
-// keeps one connection, opened when the first claim has to wait. Every event is a hint: whatever
-// may have been missed, while there was no subscription or it was broken, becomes one EventCheck
-// for every attempt that waits.
+// hub gets the events of this backend object and hands them to those who watch an attempt. For
+// each site it keeps one connection, opened when the first claim there has to wait. Every event is
+// a hint: whatever may have been missed, while there was no subscription or it was broken, becomes
+// one EventCheck for every attempt that waits.
 type hub struct {
-	client  Client
-	channel string
-	clock   *clock
-	log     *slog.Logger
+	subscribe func(ctx context.Context, channels ...string) *redis.PubSub
+	kind      string // of the confirmation of a subscription
+	broken    func(ctx context.Context)
+	confirm   bool // a pushed grant is to be confirmed before it counts
+	log       *slog.Logger
 
-	era  atomic.Uint64        // counts subscriptions confirmed and lost
-	line atomic.Pointer[line] // the open one, or nil; changed under mu
 	work sync.WaitGroup
 
 	mu      sync.Mutex
 	watches map[lease.Attempt]*watch
+	lines   int // that are open
 	closed  bool
 }
 
 // watch is one call of Watch.
 type watch struct {
+	site    *site
 	waiting bool // the engine said that the claim waits; guarded by hub.mu
 
 	mu      sync.Mutex // held while notify runs
@@ -62,24 +64,35 @@ func (w *watch) deliver(e lease.Event) {
 // line is one connection, re-made as often as it breaks, from when it was needed until it was
 // idle for long.
 type line struct {
-	*hub
+	*site
 	stop  context.CancelFunc
 	heard atomic.Int64 // last sign of life, Unix ns of the local clock; 0 = not subscribed
 }
 
-func newHub(client Client, channel string, c *clock, log *slog.Logger) *hub {
-	return &hub{client: client, channel: channel, clock: c, log: log, watches: map[lease.Attempt]*watch{}}
+func newHub(b *Backend) *hub {
+	h := &hub{subscribe: b.client.Subscribe, kind: "subscribe", broken: func(context.Context) {},
+		confirm: b.opt.WaitReplicas > 0, log: b.opt.Logger, watches: map[lease.Attempt]*watch{}}
+	if b.cluster != nil {
+		h.subscribe, h.kind, h.broken = b.cluster.SSubscribe, "ssubscribe", b.cluster.ReloadState
+	}
+	return h
 }
 
-func (h *hub) watch(a lease.Attempt, notify func(lease.Event)) (stop func()) {
-	w := &watch{notify: notify}
+func (s *site) watch(a lease.Attempt, notify func(lease.Event)) (stop func()) {
+	h := s.hub
+	w := &watch{site: s, notify: notify}
 	h.mu.Lock()
+	if old := h.watches[a]; old != nil {
+		old.site.watched--
+	}
 	h.watches[a] = w
+	s.watched++
 	h.mu.Unlock()
 	return func() {
 		h.mu.Lock()
 		if h.watches[a] == w {
 			delete(h.watches, a)
+			s.watched--
 		}
 		h.mu.Unlock()
 		w.mu.Lock()
@@ -91,8 +104,9 @@ func (h *hub) watch(a lease.Attempt, notify func(lease.Event)) (stop func()) {
 // answered completes the answer to a request that was sent in the given era. A grant could have
 // been published between the request's execution and a subscription confirmed later; unless the
 // era is still the same, the attempt is told to check.
-func (h *hub) answered(a lease.Attempt, era uint64, answer lease.Answer) lease.Answer {
+func (s *site) answered(a lease.Attempt, era uint64, answer lease.Answer) lease.Answer {
 	waits := answer.Status == lease.Queued
+	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w := h.watches[a]
@@ -102,20 +116,20 @@ func (h *hub) answered(a lease.Attempt, era uint64, answer lease.Answer) lease.A
 	if !waits || h.closed {
 		return answer
 	}
-	if h.line.Load() == nil {
-		h.open()
+	if s.line.Load() == nil && !s.open() {
+		return answer
 	}
-	same := h.era.Load() == era
-	answer.Pushed = same && h.healthy()
-	if w != nil && !same && h.line.Load().heard.Load() != 0 {
+	same := s.era.Load() == era
+	answer.Pushed = same && s.healthy()
+	if w != nil && !same && s.line.Load().heard.Load() != 0 {
 		h.work.Go(func() { w.deliver(lease.Event{Kind: lease.EventCheck}) })
 	}
 	return answer
 }
 
 // healthy reports whether events get through as far as is known.
-func (h *hub) healthy() bool {
-	l := h.line.Load()
+func (s *site) healthy() bool {
+	l := s.line.Load()
 	if l == nil {
 		return false
 	}
@@ -126,28 +140,38 @@ func (h *hub) healthy() bool {
 // start is the origin of instants kept as numbers: monotonic, and never zero.
 var start = time.Now().Add(-time.Second)
 
-// open starts a line. The caller holds mu.
-func (h *hub) open() {
+// open starts a line, unless there are as many as may be: the claims that wait here then ask. The
+// caller holds hub.mu.
+func (s *site) open() bool {
+	if s.hub.lines == maxLines {
+		return false
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	l := &line{hub: h, stop: cancel}
-	h.line.Store(l)
-	h.work.Go(func() { l.run(ctx) })
+	l := &line{site: s, stop: cancel}
+	s.line.Store(l)
+	s.hub.lines++
+	s.hub.work.Go(func() { l.run(ctx) })
+	return true
 }
 
-func (h *hub) close() {
+// close ends the lines of all sites.
+func (h *hub) close(sites []site) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.closed = true
-	if l := h.line.Load(); l != nil {
-		l.retire()
+	for i := range sites {
+		if l := sites[i].line.Load(); l != nil {
+			l.retire()
+		}
 	}
 }
 
 func (h *hub) wait() { h.work.Wait() }
 
-// retire ends the line. The caller holds mu.
+// retire ends the line. The caller holds hub.mu.
 func (l *line) retire() {
-	l.hub.line.Store(nil)
+	l.line.Store(nil)
+	l.hub.lines--
 	l.era.Add(1)
 	l.stop()
 }
@@ -165,8 +189,9 @@ func (l *line) run(ctx context.Context) {
 			pause = 0
 		}
 		if pause == 0 { // once, not at every try
-			l.log.Warn("redisbackend: subscription lost, waiters fall back to asking", "channel", l.channel, "error", err)
+			l.hub.log.Warn("redisbackend: subscription lost, waiters fall back to asking", "channel", l.channel, "error", err)
 		}
+		l.hub.broken(ctx)
 		if !confirmed {
 			pause = min(max(2*pause, retryMin), retryMax)
 			select {
@@ -183,7 +208,7 @@ func (l *line) run(ctx context.Context) {
 // the next session begins with a connection of its own.
 func (l *line) session(ctx context.Context) (confirmed bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
-	sub := l.client.Subscribe(ctx, l.channel)
+	sub := l.hub.subscribe(ctx, l.channel)
 	var pings sync.WaitGroup
 	pings.Go(func() { l.ping(ctx, sub) })
 	defer pings.Wait()
@@ -198,7 +223,10 @@ func (l *line) session(ctx context.Context) (confirmed bool, err error) {
 		if err != nil {
 			return confirmed, err
 		}
-		if s, ok := m.(*redis.Subscription); ok && s.Kind == "subscribe" {
+		if s, ok := m.(*redis.Subscription); ok {
+			if s.Kind != l.hub.kind {
+				return confirmed, errMoved
+			}
 			confirmed = true
 			l.heard.Store(int64(time.Since(start)))
 			l.check()
@@ -224,30 +252,30 @@ func (l *line) ping(ctx context.Context, sub *redis.PubSub) {
 			return
 		case <-tick.C:
 		}
-		l.mu.Lock()
+		l.hub.mu.Lock()
 		idle++
-		if len(l.watches) > 0 {
+		if l.watched > 0 {
 			idle = 0
 		}
-		if idle == keepIdle && l.hub.line.Load() == l {
+		if idle == keepIdle && l.line.Load() == l {
 			l.retire()
 		}
-		l.mu.Unlock()
+		l.hub.mu.Unlock()
 		_ = sub.Ping(ctx) // an error is the receiver's, too
 	}
 }
 
 // check tells every attempt that waits that it may have missed something.
 func (l *line) check() {
-	l.mu.Lock()
+	l.hub.mu.Lock()
 	l.era.Add(1)
 	var waiting []*watch
-	for _, w := range l.watches {
-		if w.waiting {
+	for _, w := range l.hub.watches {
+		if w.waiting && w.site == l.site {
 			waiting = append(waiting, w)
 		}
 	}
-	l.mu.Unlock()
+	l.hub.mu.Unlock()
 	for _, w := range waiting {
 		w.deliver(lease.Event{Kind: lease.EventCheck})
 	}
@@ -257,15 +285,16 @@ func (l *line) check() {
 func (l *line) receive(payload string) {
 	m, ok := parseMessage(payload)
 	if !ok {
-		l.log.Debug("redisbackend: message not understood", "channel", l.channel, "message", payload)
+		l.hub.log.Debug("redisbackend: message not understood", "channel", l.channel, "message", payload)
 		return
 	}
 	e := lease.Event{Kind: m.kind, Token: m.token}
 	switch m.kind {
 	case lease.EventGranted:
 		// The message may have been under way for long, or come from a server whose clock the
-		// reference does not know. Only a grant that is valid for certain is handed on.
-		if e.Until, ok = l.clock.until(m.now, m.end); !ok {
+		// reference does not know. Only a grant that is valid for certain is handed on, and one
+		// that must be on replicas only when that was confirmed.
+		if e.Until, ok = l.clock.until(m.now, m.end); !ok || l.hub.confirm {
 			e = lease.Event{Kind: lease.EventCheck}
 		}
 	case lease.EventAsked:
@@ -274,13 +303,14 @@ func (l *line) receive(payload string) {
 	case lease.EventRevoked:
 		e.Ask.Reason = m.reason
 	}
-	l.mu.Lock()
-	w := l.watches[m.attempt]
-	if w != nil && e.Kind == lease.EventGranted {
+	l.hub.mu.Lock()
+	w := l.hub.watches[m.attempt]
+	here := w != nil && w.site == l.site // or it was published where it does not belong
+	if here && e.Kind == lease.EventGranted {
 		w.waiting = false
 	}
-	l.mu.Unlock()
-	if w != nil {
+	l.hub.mu.Unlock()
+	if here {
 		w.deliver(e)
 	}
 }

@@ -16,7 +16,7 @@ func TestFirstWaiterChecks(t *testing.T) {
 	holder, waiter := claim("k"), claim("k")
 	held, told := events(t, be, holder), events(t, be, waiter)
 	acquire(t, be, holder, lease.Granted)
-	if be.hub.line.Load() != nil {
+	if be.sites[0].line.Load() != nil {
 		t.Error("subscribed without a waiter")
 	}
 	if a := acquire(t, be, waiter, lease.Queued); a.Pushed {
@@ -46,7 +46,7 @@ func TestSubscriptionLost(t *testing.T) {
 	acquire(t, be, waiter, lease.Queued)
 	next(t, told, lease.EventCheck)
 	for range 3 {
-		eventually(t, "events get through", be.hub.healthy)
+		eventually(t, "events get through", be.sites[0].healthy)
 		if n := client.ClientKillByFilter(context.Background(), "TYPE", "pubsub").Val(); n == 0 {
 			t.Fatal("there was no subscription")
 		}
@@ -129,8 +129,8 @@ func TestPushOfAnotherClock(t *testing.T) {
 	acquire(t, be, holder, lease.Granted)
 	acquire(t, be, waiter, lease.Queued)
 	next(t, told, lease.EventCheck)
-	be.clock.reset(time.Now(), time.Now().Add(-time.Hour).UnixMilli())
-	l := be.hub.line.Load()
+	be.sites[0].clock.reset(time.Now(), time.Now().Add(-time.Hour).UnixMilli())
+	l := be.sites[0].line.Load()
 	ahead := time.Now().UnixMilli()
 	l.receive(fmt.Sprintf("G %s 7 %d %d", waiter.Attempt, ahead+3000, ahead))
 	if e := <-told; e.Kind != lease.EventCheck {
@@ -141,11 +141,11 @@ func TestPushOfAnotherClock(t *testing.T) {
 func TestIdleLineEnds(t *testing.T) {
 	be, _, _ := counted(t)
 	subscribe(t, be)
-	l := be.hub.line.Load()
+	l := be.sites[0].line.Load()
 	be.hub.mu.Lock()
 	l.retire()
 	be.hub.mu.Unlock()
-	if be.hub.healthy() {
+	if be.sites[0].healthy() {
 		t.Error("healthy without a subscription")
 	}
 	subscribe(t, be) // opens another

@@ -25,6 +25,7 @@ const (
 	kindTombstone = "t:"
 	kindCounter   = "c"
 	kindFence     = "f:"
+	kindChannel   = "w:"
 )
 
 // names makes the names of all keys and channels of one prefix:
@@ -51,7 +52,13 @@ func newNames(prefix string) *names {
 func (n *names) config() string { return n.root + "cfg" }
 
 // channel is where events for one backend object are published.
-func (n *names) channel(proc string) string { return n.root + "w:" + proc }
+func (n *names) channel(proc string) string { return n.root + kindChannel + proc }
+
+// shardChannel is the same in a cluster, where a script can only publish in the slot of its keys:
+// a channel for each bucket.
+func (n *names) shardChannel(bucket int, proc string) string {
+	return n.heads[bucket] + kindChannel + proc
+}
 
 // lease returns the hash and the queue of a key, and its token counter.
 func (n *names) lease(key string) (l, q string, counter any) {

@@ -24,6 +24,7 @@ func TestNamesGolden(t *testing.T) {
 	for _, c := range []struct{ what, got, want string }{
 		{"tombstone", tombstoneOf(n, "a", att), "shop:1:{shop.12}:t:AAAAAAAAAAAAAAAAAAAAAA"},
 		{"channel", n.channel("AAAAAAAAAAA"), "shop:1:w:AAAAAAAAAAA"},
+		{"sharded channel", n.shardChannel(12, "AAAAAAAAAAA"), "shop:1:{shop.12}:w:AAAAAAAAAAA"},
 		{"config", n.config(), "shop:1:cfg"},
 		{"mark", first(n.mark("order:7")), "shop:1:f:{order:7}:order:7"},
 		{"mark with tag", first(n.mark("{7}order")), "shop:1:f:{7}:{7}order"},
@@ -90,6 +91,9 @@ func FuzzNames(f *testing.F) {
 			if slot(name) != tag {
 				t.Errorf("%q lies in another slot than its bucket", name)
 			}
+		}
+		if lease, _, _ := n.lease(a); slot(n.shardChannel(bucket(a), "x")) != slot(lease) {
+			t.Errorf("the channel for %q lies in another slot", a)
 		}
 		mark, ok := n.mark(a)
 		if ok && slot(mark) != slot(a) {

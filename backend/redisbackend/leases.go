@@ -26,8 +26,13 @@ func (l *leases) Capabilities() lease.Capabilities {
 
 // prompt reports whether the client keeps the deadlines of contexts. An unknown client may not.
 func prompt(client Client) bool {
-	c, ok := client.(interface{ Options() *redis.Options })
-	return ok && c.Options().ContextTimeoutEnabled
+	switch c := client.(type) {
+	case interface{ Options() *redis.Options }:
+		return c.Options().ContextTimeoutEnabled
+	case interface{ Options() *redis.ClusterOptions }:
+		return c.Options().ContextTimeoutEnabled
+	}
+	return false
 }
 
 // millis rounds up: a life is never shorter than it was asked for.
@@ -61,7 +66,8 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	if err := supported(&c); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
-	if err := b.contact(ctx); err != nil {
+	s := b.site(c.Key)
+	if err := b.contact(ctx, s); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
 	var ttl any = millis(c.TTL)
@@ -71,12 +77,12 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	}
 	att := string(c.Attempt)
 	key, queue, tombstone, counter := b.names.claim(c.Key, att)
-	era := b.hub.era.Load()
+	era := s.era.Load()
 	for again := false; ; again = true {
-		v, sent, err := b.eval(ctx, scriptAcquire, []any{
+		v, sent, short, err := b.commit(ctx, scriptAcquire, []any{
 			nil, nil, 4, key, queue, counter, tombstone,
-			att, ttl, window, flag(c.Queue), b.clock.notAfter(ctx),
-			b.proc, b.maxq, argPublish, makeBlob(c.Owner, c.Meta),
+			att, ttl, window, flag(c.Queue), s.clock.notAfter(ctx),
+			b.proc, b.maxq, b.publish, makeBlob(c.Owner, c.Meta),
 		})
 		if err != nil {
 			return lease.Answer{}, fail(ctx, verb, err)
@@ -86,12 +92,15 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 			return lease.Answer{}, fail(ctx, verb, err)
 		}
 		if !r.stale {
-			b.clock.observe(sent, time.Now(), r.now)
-			return b.hub.answered(c.Attempt, era, r.Answer), nil
+			s.clock.observe(sent, time.Now(), r.now)
+			if r.Status == lease.Granted && short != nil {
+				return lease.Answer{}, fail(ctx, verb, short)
+			}
+			return s.answered(c.Attempt, era, r.Answer), nil
 		}
 		// Either the request was under way past its deadline, or the server's clock has stepped.
 		// Its reply tells the new time; asking once more is enough to know which.
-		b.clock.reset(sent, r.now)
+		s.clock.reset(sent, r.now)
 		if err := ctx.Err(); err != nil || again {
 			return lease.Answer{}, fail(ctx, verb, errStale)
 		}
@@ -125,15 +134,16 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	if err := r.Validate(); err != nil {
 		return 0, fail(ctx, verb, err)
 	}
+	s := b.site(r.Key)
 	var until int64
 	if r.Uncertain {
-		until = b.clock.tombstoneUntil()
+		until = s.clock.tombstoneUntil()
 	}
 	att := string(r.Attempt)
 	key, queue, tombstone, counter := b.names.claim(r.Key, att)
 	v, sent, err := b.eval(ctx, scriptRelease, []any{
 		nil, nil, 4, key, queue, counter, tombstone,
-		att, flag(r.Unclean), until, argPublish, string(r.To),
+		att, flag(r.Unclean), until, b.publish, string(r.To),
 	})
 	if err != nil {
 		return 0, fail(ctx, verb, err)
@@ -142,7 +152,7 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	if err != nil {
 		return 0, fail(ctx, verb, err)
 	}
-	b.clock.observe(sent, time.Now(), now)
+	s.clock.observe(sent, time.Now(), now)
 	if problem != "" {
 		b.opt.Logger.WarnContext(ctx, "redisbackend: tombstone not written, the release must be repeated", "error", problem)
 		return was, fail(ctx, verb, serverError(problem))
@@ -163,7 +173,7 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	key, queue, counter := b.names.lease(r.Key)
 	v, sent, err := b.eval(ctx, scriptRevoke, []any{
 		nil, nil, 3, key, queue, counter,
-		strconv.FormatUint(r.Token, 10), flag(r.Force), millis(r.Grace), r.Reason, argPublish,
+		strconv.FormatUint(r.Token, 10), flag(r.Force), millis(r.Grace), r.Reason, b.publish,
 	})
 	if err != nil {
 		return false, fail(ctx, verb, err)
@@ -172,7 +182,7 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	if err != nil {
 		return false, fail(ctx, verb, err)
 	}
-	b.clock.observe(sent, time.Now(), now)
+	b.site(r.Key).clock.observe(sent, time.Now(), now)
 	return found, nil
 }
 
@@ -191,15 +201,15 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	s, now, err := parseState(v)
+	state, now, err := parseState(v)
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	b.clock.observe(sent, time.Now(), now)
-	return s, nil
+	b.site(key).clock.observe(sent, time.Now(), now)
+	return state, nil
 }
 
 // Watch implements [lease.Backend]. Notify must not call stop.
-func (l *leases) Watch(_ string, a lease.Attempt, notify func(lease.Event)) (stop func()) {
-	return l.b.hub.watch(a, notify)
+func (l *leases) Watch(key string, a lease.Attempt, notify func(lease.Event)) (stop func()) {
+	return l.b.site(key).watch(a, notify)
 }

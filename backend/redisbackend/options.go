@@ -11,6 +11,7 @@ const (
 	defaultPrefix     = "concord"
 	maxPrefix         = 64
 	minFenceRetention = time.Second
+	maxReplicas       = 100
 )
 
 // Options tunes a [Backend]. The zero value, or nil in its place, means the defaults. [New] copies
@@ -23,6 +24,13 @@ type Options struct {
 
 	// Strict makes [Backend.Check] fail on warnings, too.
 	Strict bool
+
+	// WaitReplicas is the number of replicas that must have confirmed a grant or a renewal before it
+	// counts; 0 to 100, default 0. With fewer the call fails and its outcome is uncertain. It makes
+	// the loss of a grant at a fail-over unlikely and not impossible: the server promotes a replica
+	// without asking whether it was one of them. It costs a round trip to the replicas for every
+	// acquire and renewal, and a third request for every hand-off.
+	WaitReplicas int
 
 	// Logger gets the warnings of Check and what goes wrong in the background: a subscription that
 	// was dropped, a tombstone that could not be written. Default slog.Default.
@@ -57,6 +65,9 @@ func (o *Options) validate() error {
 	}
 	if o.FenceRetention != 0 && o.FenceRetention < minFenceRetention {
 		errs = append(errs, &InvalidError{Field: "FenceRetention", Problem: "must be 0 or at least 1s"})
+	}
+	if o.WaitReplicas < 0 || o.WaitReplicas > maxReplicas {
+		errs = append(errs, &InvalidError{Field: "WaitReplicas", Problem: "must be 0 to 100"})
 	}
 	return errors.Join(errs...)
 }

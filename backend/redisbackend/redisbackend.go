@@ -15,7 +15,9 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// Client is what a backend needs of a go-redis client. *redis.Client implements it.
+// Client is what a backend needs of a go-redis client. *redis.Client implements it, also as
+// made by redis.NewFailoverClient, and so does *redis.ClusterClient. A type of your own around the
+// latter must embed it: without its other methods it is taken for the client of a single server.
 type Client interface {
 	// Process sends one command and waits for its answer.
 	Process(ctx context.Context, cmd redis.Cmder) error
@@ -23,21 +25,33 @@ type Client interface {
 	Subscribe(ctx context.Context, channels ...string) *redis.PubSub
 }
 
-// Backend keeps the state of Concord's primitives on one Redis server. It is made by [New]; the
-// zero value is not usable. All methods may be called by several goroutines.
+// clusterClient is what else is needed of the client of a cluster.
+type clusterClient interface {
+	Client
+	SSubscribe(ctx context.Context, channels ...string) *redis.PubSub
+	MasterForKey(ctx context.Context, key string) (*redis.Client, error)
+	ForEachMaster(ctx context.Context, visit func(context.Context, *redis.Client) error) error
+	ReloadState(ctx context.Context)
+	Options() *redis.ClusterOptions
+}
+
+// Backend keeps the state of Concord's primitives on Redis. It is made by [New]; the zero value is
+// not usable. All methods may be called by several goroutines.
 //
 // The client belongs to the caller. Close the backend first, then the client.
 type Backend struct {
-	client Client
-	opt    Options
-	names  *names
-	proc   any // names this object, boxed
-	maxq   any // room of a queue, boxed
-	clock  clock
-	hub    *hub
-	leases *leases
-	marks  *marks
-	guard  *Guard
+	client  Client
+	cluster clusterClient // client again, or nil if that is of a single server
+	opt     Options
+	names   *names
+	proc    any // names this object, boxed
+	maxq    any // room of a queue, boxed
+	publish any // the command that publishes, boxed
+	sites   []site
+	hub     *hub
+	leases  *leases
+	marks   *marks
+	guard   *Guard
 
 	closed  atomic.Bool
 	calls   sync.WaitGroup // calls whose caller stopped waiting
@@ -48,34 +62,48 @@ type Backend struct {
 // server and the client are set up well.
 //
 // Nil options mean the defaults. A nil client, options out of bounds (all of them at once, each
-// an [*InvalidError]) and clients of a cluster or ring ([lease.ErrUnsupported]: not yet) are
-// errors.
+// an [*InvalidError]) and the client of a ring are errors; the last matches
+// [lease.ErrUnsupported]: a ring moves keys to another server without their locks.
 func New(client Client, o *Options) (*Backend, error) {
 	opt := o.withDefaults()
-	if err := errors.Join(validateClient(client), opt.validate()); err != nil {
+	if err := errors.Join(validateClient(client, &opt), opt.validate()); err != nil {
 		return nil, err
 	}
 	var proc [8]byte
 	rand.Read(proc[:])
-	b := &Backend{client: client, opt: opt, names: newNames(opt.Prefix), maxq: lease.MaxQueue}
-	name := procName(proc)
-	b.proc = name
-	b.hub = newHub(client, b.names.channel(name), &b.clock, opt.Logger)
+	b := &Backend{client: client, opt: opt, names: newNames(opt.Prefix), maxq: lease.MaxQueue, publish: "publish"}
+	if b.cluster, _ = client.(clusterClient); b.cluster != nil {
+		b.publish = "spublish"
+	}
+	b.proc = procName(proc)
+	b.hub = newHub(b)
+	b.makeSites(procName(proc))
 	b.leases = &leases{b}
 	b.marks = newMarks(b)
 	b.guard = &Guard{b}
 	return b, nil
 }
 
-func validateClient(client Client) error {
-	switch client.(type) {
-	case *redis.ClusterClient, *redis.Ring:
-		return unsupported("redisbackend: %T", client)
-	case nil:
+func validateClient(client Client, o *Options) error {
+	if client == nil {
 		return &InvalidError{Field: "client", Problem: "must not be nil"}
 	}
 	if v := reflect.ValueOf(client); v.Kind() == reflect.Pointer && v.IsNil() {
 		return &InvalidError{Field: "client", Problem: "must not be a nil pointer"}
+	}
+	switch c := client.(type) {
+	case *redis.Ring:
+		return unsupported("redisbackend: %T", client)
+	case clusterClient:
+		if !c.Options().ContextTimeoutEnabled {
+			return &InvalidError{Field: "client", Problem: "of a cluster must have ContextTimeoutEnabled: " +
+				"else a node that hangs keeps the renewals of the others"}
+		}
+	case pipeliner:
+	default:
+		if o.WaitReplicas > 0 {
+			return &InvalidError{Field: "client", Problem: "must have the method Pipeline for WaitReplicas"}
+		}
 	}
 	return nil
 }
@@ -98,7 +126,7 @@ func (b *Backend) Close(ctx context.Context) error {
 	b.closed.Store(true)
 	b.closing.Unlock()
 	done := make(chan struct{})
-	b.hub.close()
+	b.hub.close(b.sites)
 	go func() {
 		defer close(done)
 		b.hub.wait()

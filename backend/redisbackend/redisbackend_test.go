@@ -30,8 +30,14 @@ func TestNewRefusesClients(t *testing.T) {
 	}
 	cluster := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{"127.0.0.1:1"}})
 	defer func() { _ = cluster.Close() }()
-	if _, err := New(cluster, nil); !errors.Is(err, lease.ErrUnsupported) {
+	if _, err := New(cluster, nil); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "ContextTimeoutEnabled") {
 		t.Errorf("cluster: %v", err)
+	}
+	var bare struct{ Client }
+	bare.Client = redis.NewClient(&redis.Options{Addr: "127.0.0.1:1"})
+	defer func() { _ = bare.Client.(*redis.Client).Close() }()
+	if _, err := New(bare, &Options{WaitReplicas: 1}); !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "Pipeline") {
+		t.Errorf("no pipelines: %v", err)
 	}
 	ring := redis.NewRing(&redis.RingOptions{Addrs: map[string]string{"a": "127.0.0.1:1"}})
 	defer func() { _ = ring.Close() }()

@@ -3,7 +3,10 @@ package redisbackend
 import (
 	"context"
 	"strconv"
+	"sync"
 	"time"
+
+	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/lease"
 )
@@ -14,43 +17,58 @@ const (
 	chunkBytes = 64 << 10
 )
 
-// Renew implements [lease.Backend]. Items are sent in chunks, one after the other: first those of
-// holders, for they have the most to lose, then those that wait, also where the owner believed
-// otherwise. A chunk that fails does not keep the next from being sent.
+// Renew implements [lease.Backend]. Items are sent in chunks: first those of holders, for they have
+// the most to lose, then those that wait, also where the owner believed otherwise. A chunk that
+// fails does not keep the next from being sent. In a cluster each bucket is renewed by itself and
+// all at the same time, so that a node that hangs costs only the claims that it keeps.
 func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answer {
 	const verb = "renew"
 	answers := make([]lease.Answer, len(items))
 	refused := l.b.ready(ctx, verb)
+	groups := map[*site][]int{}
 	for i := range items {
 		if refused != nil {
 			answers[i].Err = refused
 		} else if err := validateRenewal(&items[i]); err != nil {
 			answers[i].Err = fail(ctx, verb, err)
+		} else {
+			s := l.b.site(items[i].Key)
+			groups[s] = append(groups[s], i)
 		}
 	}
-	if refused != nil {
-		return answers
+	var all sync.WaitGroup
+	for s, group := range groups {
+		if len(groups) == 1 {
+			l.renewSite(ctx, s, items, group, answers)
+		} else {
+			all.Go(func() { l.renewSite(ctx, s, items, group, answers) })
+		}
 	}
+	all.Wait()
+	return answers
+}
+
+// renewSite renews the items of one site, which group lists.
+func (l *leases) renewSite(ctx context.Context, s *site, items []lease.Renewal, group []int, answers []lease.Answer) {
 	for _, waiting := range [...]bool{false, true} {
-		chunk := make([]int, 0, min(len(items), chunkItems))
+		chunk := make([]int, 0, min(len(group), chunkItems))
 		size := 0
-		for i := range items {
+		for _, i := range group {
 			due := items[i].Waiting == waiting || answers[i].Status == lease.Queued
 			if !due || answers[i].Err != nil {
 				continue
 			}
 			n := len(items[i].Meta) + 2*(len(items[i].Key)+maxPrefix)
 			if len(chunk) == chunkItems || (size+n > chunkBytes && len(chunk) > 0) {
-				l.renewChunk(ctx, verb, items, chunk, answers, waiting)
+				l.renewChunk(ctx, s, items, chunk, answers, waiting)
 				chunk, size = chunk[:0], 0
 			}
 			chunk, size = append(chunk, i), size+n
 		}
 		if len(chunk) > 0 {
-			l.renewChunk(ctx, verb, items, chunk, answers, waiting)
+			l.renewChunk(ctx, s, items, chunk, answers, waiting)
 		}
 	}
-	return answers
 }
 
 func validateRenewal(r *lease.Renewal) error {
@@ -64,7 +82,8 @@ func validateRenewal(r *lease.Renewal) error {
 }
 
 // renewChunk sends the items that chunk lists and puts their answers in place.
-func (l *leases) renewChunk(ctx context.Context, verb string, items []lease.Renewal, chunk []int, answers []lease.Answer, waiting bool) {
+func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal, chunk []int, answers []lease.Answer, waiting bool) {
+	const verb = "renew"
 	b := l.b
 	script, args := scriptHold, make([]any, 3, 4+7*len(chunk))
 	for _, i := range chunk {
@@ -76,7 +95,7 @@ func (l *leases) renewChunk(ctx context.Context, verb string, items []lease.Rene
 	}
 	args[2] = len(args) - 3
 	if waiting {
-		script, args = scriptWait, append(args, argPublish)
+		script, args = scriptWait, append(args, b.publish)
 	}
 	for _, i := range chunk {
 		r := &items[i]
@@ -87,10 +106,18 @@ func (l *leases) renewChunk(ctx context.Context, verb string, items []lease.Rene
 			args = append(args, strconv.FormatUint(r.MetaSeq, 10), r.Meta)
 		}
 	}
-	era := b.hub.era.Load()
-	v, sent, err := b.eval(ctx, script, args)
+	era := s.era.Load()
+	v, sent, short, err := b.commit(ctx, script, args)
 	if list, ok := v.([]any); err == nil && (!ok || len(list) != len(chunk)) {
 		err = malformed(v)
+	}
+	if err != nil && len(chunk) > 1 && redis.HasErrorPrefix(err, "TRYAGAIN") {
+		// Half of the keys have moved to another node and no node has all of them. Each claim by
+		// itself is where its key is.
+		for n := range chunk {
+			l.renewChunk(ctx, s, items, chunk[n:n+1], answers, waiting)
+		}
+		return
 	}
 	if err != nil {
 		err = fail(ctx, verb, err)
@@ -108,8 +135,12 @@ func (l *leases) renewChunk(ctx context.Context, verb string, items []lease.Rene
 			continue
 		}
 		if n == 0 { // all items carry the same time
-			b.clock.observe(sent, got, r.now)
+			s.clock.observe(sent, got, r.now)
 		}
-		answers[i] = b.hub.answered(items[i].Attempt, era, r.Answer)
+		if r.Status == lease.Granted && short != nil {
+			answers[i].Err = fail(ctx, verb, short)
+			continue
+		}
+		answers[i] = s.answered(items[i].Attempt, era, r.Answer)
 	}
 }

@@ -246,6 +246,22 @@ func parseFound(v any) (found bool, now int64, err error) {
 	return kind == "Y", now, nil
 }
 
+// parseTime reads the answer to TIME as milliseconds since 1970.
+func parseTime(v any) (int64, error) {
+	parts, _ := v.([]any)
+	if len(parts) != 2 {
+		return 0, malformed(v)
+	}
+	sec, ok1 := parts[0].(string)
+	micro, ok2 := parts[1].(string)
+	t := text{rest: sec + " " + micro}
+	now := t.stamp()
+	if !ok1 || !ok2 || !t.end() {
+		return 0, malformed(v)
+	}
+	return now, nil
+}
+
 // message is what is published to the channel of a backend object:
 //
 //	G att token end now               the waiting claim was seated

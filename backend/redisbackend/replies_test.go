@@ -52,7 +52,7 @@ func TestMalformedReplies(t *testing.T) {
 	h := &hook{}
 	client.AddHook(h)
 	be := open(t, client, &Options{Prefix: "test"})
-	be.clock.reset(time.Now(), time.Now().UnixMilli())
+	be.sites[0].clock.reset(time.Now(), time.Now().UnixMilli())
 	ctx, l, c := context.Background(), be.Leases(), claim("k")
 	for _, reply := range nonsense {
 		h.set(func(_ context.Context, cmd redis.Cmder, _ func() error) error {
@@ -66,7 +66,7 @@ func TestMalformedReplies(t *testing.T) {
 		renew := l.Renew(ctx, []lease.Renewal{{Key: "k", Attempt: c.Attempt, TTL: c.TTL}, {Key: "k", Attempt: c.Attempt, TTL: c.TTL, Waiting: true}})
 		_, mark := be.Fences().Mark(ctx, "r")
 		_, run := be.Guard().Run(ctx, NewGuardedScript("return 1"), []string{"k"}, 1)
-		_, clock := be.readTime(ctx)
+		clock := be.readTime(ctx, &be.sites[0])
 		for verb, err := range map[string]error{
 			"acquire": acquire, "release": release, "revoke": revoke, "inspect": inspect, "renew": renew[0].Err,
 			"renew waiting": renew[1].Err, "mark": mark, "raise": be.Fences().Raise(ctx, "r", 1), "run": run, "time": clock,

@@ -58,10 +58,10 @@ func newScript(source string) *script {
 var (
 	argEvalSha any = "evalsha"
 	argEval    any = "eval"
-	argPublish any = "publish"
-	argYes     any = "1"
-	argNo      any = "0"
-	argNone    any = ""
+
+	argYes  any = "1"
+	argNo   any = "0"
+	argNone any = ""
 )
 
 func flag(b bool) any {
@@ -82,7 +82,7 @@ func (command) NoRetry() bool { return true }
 func (b *Backend) do(ctx context.Context, args ...any) (any, error) {
 	cmd := command{redis.NewCmd(ctx, args...)}
 	if err := b.client.Process(ctx, cmd); err != nil {
-		return nil, err
+		return nil, b.explain(err)
 	}
 	return cmd.Result()
 }

@@ -20,7 +20,10 @@ end
 
 local holder
 if k.m then
-  if r and r.st ~= 'q' and now < r.x then return granted(k, a, r) end -- unchanged
+  if r and r.st ~= 'q' and now < r.x then
+    redis.call('PEXPIREAT', k.L, int(k.z + 1000)) -- a write, for WAIT is about those of its connection
+    return granted(k, a, r) -- unchanged
+  end
   if r and r.st == 'q' then
     r.ttl, r.win, r.proc, r.x = ttl, win, proc, now + ttl
     put(k, a, r)

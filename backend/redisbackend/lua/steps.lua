@@ -76,10 +76,12 @@ local function expire(k)
   return nil
 end
 
--- push tells the backend object proc. Its channel begins as the keys do. It is a hint: a failure
--- (no permission for the channel) must not stop the script half-way.
+-- push tells the backend object proc. Its channel begins as the keys do, in a cluster up to the
+-- end of the hash tag. It is a hint: a failure (no permission for the channel) must not stop the
+-- script half-way.
 local function push(k, verb, proc, text)
-  redis.pcall(verb, string.match(k.L, '^[^{]*') .. 'w:' .. proc, text)
+  local head = string.match(k.L, verb == 'spublish' and '^[^}]*}:' or '^[^{]*')
+  redis.pcall(verb, head .. 'w:' .. proc, text)
 end
 
 -- grant seats a waiting attempt. One whose owner is asking now (own) gets its whole ttl and no
