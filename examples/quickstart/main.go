@@ -6,6 +6,9 @@
 //
 //	go run ./examples/quickstart
 //	go run ./examples/quickstart -backend redis://127.0.0.1:6379
+//	go run ./examples/quickstart -backend redis+sentinel://127.0.0.1:26379,127.0.0.1:26380/mymaster
+//	go run ./examples/quickstart -backend redis+cluster://127.0.0.1:7001,127.0.0.1:7002
+//	go run ./examples/quickstart -backend etcd://127.0.0.1:2379
 //
 // On a server it may run in several processes at once; they all share one counter.
 package main
@@ -33,16 +36,16 @@ func main() {
 func run(ctx context.Context, out io.Writer, args []string) error {
 	flags := flag.NewFlagSet("quickstart", flag.ContinueOnError)
 	flags.SetOutput(out)
-	backend := flags.String("backend", "memory", "`engine`: memory, or redis://host:port")
+	backend := flags.String("backend", "memory", "`engine`: "+backends)
 	plan := plan{}
 	flags.IntVar(&plan.workers, "workers", 4, "number of workers, 2 to 100")
 	flags.IntVar(&plan.rounds, "rounds", 5, "additions by each worker, 1 to 1000")
-	flags.DurationVar(&plan.ttl, "ttl", 600*time.Millisecond, "how long a lock lasts, 100ms to 1m")
+	flags.DurationVar(&plan.ttl, "ttl", 0, "how long a lock lasts, 100ms to 1m (default 600ms, 2s on etcd)")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	if plan.workers < 2 || plan.workers > 100 || plan.rounds < 1 || plan.rounds > 1000 ||
-		plan.ttl < 100*time.Millisecond || plan.ttl > time.Minute {
+		plan.ttl != 0 && plan.ttl < 100*time.Millisecond || plan.ttl > time.Minute {
 		return fmt.Errorf("-workers must be 2 to 100, -rounds 1 to 1000, -ttl 100ms to 1m")
 	}
 	engine, err := open(ctx, *backend)
@@ -50,6 +53,9 @@ func run(ctx context.Context, out io.Writer, args []string) error {
 		return err
 	}
 	defer engine.close()
+	if plan.ttl == 0 {
+		plan.ttl = max(600*time.Millisecond, engine.leases.Capabilities().MinTTL)
+	}
 
 	fmt.Fprintf(out, "%d workers add 1 to a counter, %d times each: read, think, write back.\n", plan.workers, plan.rounds)
 	fmt.Fprintf(out, "A lock lets one of them in at a time. It lasts %v without a renewal. Engine: %s.\n", plan.ttl, engine.name)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"os/exec"
@@ -34,16 +35,26 @@ func tells(t *testing.T, out string) {
 	}
 }
 
-func redisURL(t *testing.T) string {
+// server is the URL of the engine of that name. Without one the test is skipped, or fails where it
+// is required.
+func server(t *testing.T, name string) string {
 	t.Helper()
-	addr := os.Getenv("REDIS_ADDR")
-	if addr == "" {
-		if slices.Contains(strings.Split(os.Getenv("CONCORD_REQUIRE"), ","), "redis") {
-			t.Fatal("REDIS_ADDR is not set")
+	env := map[string]string{"redis": "REDIS_ADDR", "sentinel": "REDIS_SENTINEL_ADDRS", "cluster": "REDIS_CLUSTER_ADDRS", "etcd": "ETCD_ENDPOINTS"}[name]
+	addrs := os.Getenv(env)
+	if addrs == "" {
+		if slices.Contains(strings.Split(os.Getenv("CONCORD_REQUIRE"), ","), name) {
+			t.Fatalf("%s is not set", env)
 		}
-		t.Skip("quickstart: REDIS_ADDR is not set")
+		t.Skipf("quickstart: %s is not set", env)
 	}
-	return "redis://" + addr
+	switch name {
+	case "sentinel":
+		master := cmp.Or(os.Getenv("REDIS_SENTINEL_MASTER"), "concord")
+		return "redis+sentinel://" + addrs + "/" + master
+	case "cluster":
+		return "redis+cluster://" + addrs
+	}
+	return name + "://" + addrs
 }
 
 func TestMemory(t *testing.T) {
@@ -58,16 +69,26 @@ func TestMemory(t *testing.T) {
 	tells(t, out.String())
 }
 
-func TestRedis(t *testing.T) {
-	var out bytes.Buffer
-	if err := run(t.Context(), &out, []string{"-backend", redisURL(t)}); err != nil {
-		t.Fatalf("%v\n%s", err, out.String())
+func TestServers(t *testing.T) {
+	for _, name := range []string{"redis", "sentinel", "cluster", "etcd"} {
+		t.Run(name, func(t *testing.T) {
+			url := server(t, name)
+			var out bytes.Buffer
+			if err := run(t.Context(), &out, []string{"-backend", url}); err != nil {
+				t.Fatalf("%v\n%s", err, out.String())
+			}
+			tells(t, out.String())
+		})
 	}
-	tells(t, out.String())
 }
 
 func TestTwoProcesses(t *testing.T) {
-	url := redisURL(t)
+	for _, name := range []string{"redis", "etcd"} {
+		t.Run(name, func(t *testing.T) { twoProcesses(t, server(t, name)) })
+	}
+}
+
+func twoProcesses(t *testing.T, url string) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	var wg sync.WaitGroup
@@ -89,7 +110,9 @@ func TestTwoProcesses(t *testing.T) {
 
 func TestBadFlags(t *testing.T) {
 	for _, args := range [][]string{
-		{"-backend", "mysql://x"}, {"-backend", "redis://"}, {"-workers", "1"}, {"-rounds", "0"}, {"-ttl", "1ms"}, {"-no-such"},
+		{"-backend", "mysql://x"}, {"-backend", "redis://"}, {"-backend", "etcd"}, {"-backend", "redis+sentinel://127.0.0.1:1"},
+		{"-backend", "redis://127.0.0.1:1"}, {"-backend", "redis+sentinel://127.0.0.1:1/m"},
+		{"-backend", "redis+cluster://127.0.0.1:1,127.0.0.1:2"}, {"-backend", "etcd://127.0.0.1:1"}, {"-workers", "1"}, {"-rounds", "0"}, {"-ttl", "1ms"}, {"-no-such"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 		if err := run(ctx, &bytes.Buffer{}, args); err == nil {
