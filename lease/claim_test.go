@@ -2,6 +2,7 @@ package lease_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -50,6 +51,32 @@ func TestClaimValidate(t *testing.T) {
 	for _, field := range []string{"key", "Attempt", "TTL", "Weight"} {
 		if !strings.Contains(err.Error(), field) {
 			t.Errorf("%v does not name %s: all problems at once", err, field)
+		}
+	}
+}
+
+func TestValidateAll(t *testing.T) {
+	claim := func(key string, queue bool) lease.Claim {
+		return lease.Claim{Key: key, Attempt: lease.NewAttempt(), TTL: time.Second, Weight: 1, Limit: 1, Queue: queue}
+	}
+	a := claim("a", true)
+	twin := claim("b", true)
+	twin.Attempt = a.Attempt
+	many := make([]lease.Claim, lease.MaxKeys+1)
+	for i := range many {
+		many[i] = claim(fmt.Sprint(i), false)
+	}
+	for name, bad := range map[string][]lease.Claim{
+		"none": nil, "too many": many, "bad claim": {a, {}}, "key twice": {a, claim("a", true)},
+		"attempt twice": {a, twin}, "mixed": {a, claim("b", false)},
+	} {
+		if err := lease.ValidateAll(bad); !errors.Is(err, lease.ErrInvalid) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, good := range [][]lease.Claim{{a}, {a, claim("b", true)}, many[1:]} {
+		if err := lease.ValidateAll(good); err != nil {
+			t.Errorf("%d claims: %v", len(good), err)
 		}
 	}
 }

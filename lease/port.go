@@ -24,11 +24,11 @@ type Backend interface {
 	// engine after the ctx's deadline has no effect.
 	Acquire(ctx context.Context, c Claim) (Answer, error)
 
-	// AcquireAll is Acquire for several keys under one attempt: it seats the claims in the
-	// engine's one global order of keys and stops at the first that does not fit. The answers
-	// stand where the claims stand; a claim that was not reached is answered Unknown. Called
-	// again, it goes on. Without Queue it seats all or none. Engines whose Capabilities lack
-	// MultiKey return [ErrUnsupported].
+	// AcquireAll is Acquire for several keys: it seats the claims in the engine's one global order
+	// of keys and stops at the first that does not fit. The answers stand where the claims stand;
+	// a claim that was not reached is answered Unknown. Called again, it goes on. Without Queue,
+	// which all claims have or none, it seats all or none. Each claim has a key and an attempt of
+	// its own; see [ValidateAll]. Engines whose Capabilities lack MultiKey return [ErrUnsupported].
 	AcquireAll(ctx context.Context, claims []Claim) ([]Answer, error)
 
 	// Renew gives each claim a new life of TTL and answers in the order of the items, always one

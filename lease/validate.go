@@ -23,6 +23,30 @@ func (c *Claim) Validate() error {
 	return errors.Join(p...)
 }
 
+// ValidateAll reports what is wrong with the claims of one AcquireAll: their number, which is 1 to
+// [MaxKeys], a claim that is out of bounds, a key or an attempt that stands in two of them, and a
+// Queue that is not the same in all.
+func ValidateAll(claims []Claim) error {
+	if len(claims) == 0 || len(claims) > MaxKeys {
+		return &InvalidError{Field: "claims", Problem: fmt.Sprintf("must be 1 to %d", MaxKeys)}
+	}
+	keys, attempts := make(map[string]bool, len(claims)), make(map[Attempt]bool, len(claims))
+	for i := range claims {
+		c := &claims[i]
+		if err := c.Validate(); err != nil {
+			return fmt.Errorf("claim %d: %w", i, err)
+		}
+		keys[c.Key], attempts[c.Attempt] = true, true
+		if c.Queue != claims[0].Queue {
+			return &InvalidError{Field: "claims", Problem: "must all have Queue, or none"}
+		}
+	}
+	if len(keys) < len(claims) || len(attempts) < len(claims) {
+		return &InvalidError{Field: "claims", Problem: "must have different keys and different attempts"}
+	}
+	return nil
+}
+
 // Validate reports the fields that are out of bounds, each as an [*InvalidError].
 func (r *Renewal) Validate() error {
 	var p problems

@@ -101,6 +101,7 @@ var leaseCases = []leaseCase{
 	{name: "limits/a release grants to all who fit", needs: "Limits", run: limitsMany},
 	{name: "limits/readers and writers", needs: "Limits", run: limitsReadWrite},
 	{name: "limits/resize by epoch", needs: "Limits", run: limitsResize},
+	{name: "limits/a shrink below a waiter", needs: "Limits", run: limitsShrink},
 	{name: "limits/no limit seats everybody", needs: "Limits", run: limitsNone},
 	{name: "limits/an expired share is free", needs: "Limits", waits: true, run: limitsLapse},
 

@@ -156,6 +156,28 @@ func limitsResize(r *rig) {
 	same(r, "a higher epoch sets the limit", r.inspect("k").Limit, 3)
 }
 
+func limitsShrink(r *rig) {
+	sized := func(weight, limit, epoch int64) lease.Claim {
+		c := r.share("k", weight, limit)
+		c.LimitEpoch = epoch
+		return c
+	}
+	holder, heavy, small := sized(1, 3, 1), sized(3, 3, 1), sized(1, 2, 2)
+	g := r.hold(holder)
+	r.wait(heavy)
+	if a := r.acquire(small); a.Status != lease.Granted {
+		r.is("a claim behind one that is too heavy", a.Answer, lease.Queued)
+	}
+	r.becomes("a waiter heavier than the limit is no longer in the way", small)
+	r.ended("it has lost its place", heavy)
+	a := r.acquire(heavy)
+	r.is("and is told the limit when it asks again", a.Answer, lease.Conflict)
+	same(r, "and is told the limit when it asks again", a.Limit, 2)
+	again := r.acquire(holder)
+	r.is("a holder that asks again is answered whatever became of the limit", again.Answer, lease.Granted)
+	same(r, "with its token", again.Token, g.Token)
+}
+
 func limitsNone(r *rig) {
 	var last uint64
 	for range 50 {

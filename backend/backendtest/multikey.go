@@ -9,13 +9,11 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// all makes the claims of one attempt for several keys.
+// all makes the claims of one AcquireAll.
 func (r *rig) all(keys []string) []lease.Claim {
-	first := r.claim("")
 	claims := make([]lease.Claim, len(keys))
 	for i, key := range keys {
-		claims[i] = first
-		claims[i].Key = key
+		claims[i] = r.claim(key)
 	}
 	return claims
 }

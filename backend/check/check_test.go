@@ -99,7 +99,7 @@ func TestLeasesReportsEachVerb(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = be.Close(context.Background()) })
-	const verbs = 6 // acquire, two renewals, inspect, revoke, release
+	const verbs = 2 * 6 // acquire, two renewals, inspect, revoke, release; of a lock, and of another limit
 	for n := 1; n <= verbs; n++ {
 		if err := Leases(t.Context(), &failing{be.Leases(), n}, fmt.Sprint("k", n), time.Minute); !errors.Is(err, errVerb) {
 			t.Errorf("verb %d fails: %v", n, err)

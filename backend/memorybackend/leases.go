@@ -2,7 +2,6 @@ package memorybackend
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/concord-go/concord/lease"
@@ -21,7 +20,7 @@ func (l leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, error
 
 // AcquireAll implements [lease.Backend]. The order of keys is that of their bytes.
 func (l leases) AcquireAll(ctx context.Context, claims []lease.Claim) ([]lease.Answer, error) {
-	if err := validateAll(claims); err != nil {
+	if err := lease.ValidateAll(claims); err != nil {
 		return nil, err
 	}
 	return do(ctx, l.b, func(t *table, now time.Time) []lease.Answer { return t.acquireAll(claims, now) })
@@ -85,25 +84,4 @@ func (l leases) Capabilities() lease.Capabilities {
 		TTLStep:  time.Nanosecond,
 		TryTrips: 1,
 	}
-}
-
-func validateAll(claims []lease.Claim) error {
-	if len(claims) == 0 || len(claims) > lease.MaxKeys {
-		return &lease.InvalidError{Field: "claims", Problem: fmt.Sprintf("must be 1 to %d", lease.MaxKeys)}
-	}
-	seen := make(map[string]bool, len(claims))
-	for i := range claims {
-		c := &claims[i]
-		if err := c.Validate(); err != nil {
-			return fmt.Errorf("claim %d: %w", i, err)
-		}
-		if c.Attempt != claims[0].Attempt || c.Queue != claims[0].Queue {
-			return &lease.InvalidError{Field: "claims", Problem: "must have one Attempt and one Queue"}
-		}
-		if seen[c.Key] {
-			return &lease.InvalidError{Field: "claims", Problem: "must have different keys"}
-		}
-		seen[c.Key] = true
-	}
-	return nil
 }

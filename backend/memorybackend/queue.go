@@ -67,15 +67,15 @@ func (k *key) lead(a lease.Attempt, now time.Time) {
 }
 
 // advance brings the key up to date: it drops the seats that have ended, then grants from the head
-// of the queue while the head fits. Dead claims are skipped. Nobody overtakes a head that does not
-// fit.
+// of the queue while the head fits. Dead claims are skipped, and so is one that is heavier than
+// the limit has become. Nobody else overtakes a head that does not fit.
 func (t *table) advance(k *key, now time.Time) {
 	for c, ok := k.seats.first(now); ok; c, ok = k.seats.first(now) {
 		t.drop(k, c)
 	}
 	for len(k.queue) > 0 {
 		switch head := k.queue[0]; {
-		case head.dead(now):
+		case head.dead(now), k.limit > 0 && head.Weight > k.limit: // the limit has become smaller
 			t.drop(k, head)
 		case k.fits(head.Weight):
 			t.seat(k, head, now)

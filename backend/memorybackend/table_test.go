@@ -296,7 +296,7 @@ func TestAcquireAll(t *testing.T) {
 	all := func(queue bool) []lease.Claim {
 		claims := []lease.Claim{exclusive("c"), exclusive("a"), exclusive("b")}
 		for i := range claims {
-			claims[i].Attempt, claims[i].Queue = claims[0].Attempt, queue
+			claims[i].Queue = queue
 		}
 		return claims
 	}
@@ -313,10 +313,8 @@ func TestAcquireAll(t *testing.T) {
 	e.acquireAll(mine, lease.Granted, lease.Granted, lease.Granted)
 	e.acquireAll(mine, lease.Granted, lease.Granted, lease.Granted)
 
-	for _, bad := range [][]lease.Claim{nil, {b, b}, {b, exclusive("x")}, {{}}} {
-		if _, err := e.Leases().AcquireAll(e.ctx(), bad); !errors.Is(err, lease.ErrInvalid) {
-			t.Errorf("%d claims: %v", len(bad), err)
-		}
+	if _, err := e.Leases().AcquireAll(e.ctx(), nil); !errors.Is(err, lease.ErrInvalid) {
+		t.Errorf("no claims: %v", err)
 	}
 }
 

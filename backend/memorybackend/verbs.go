@@ -41,6 +41,10 @@ func (t *table) look(k *key, wish lease.Claim, now time.Time) (a lease.Answer, k
 	if t.buried(wish.Attempt, now) {
 		return lease.Answer{Status: lease.Gone}, true
 	}
+	c := k.claims[wish.Attempt]
+	if c != nil && c.valid(now) {
+		return t.answer(k, c, now), true // unchanged, whatever became of the limit: a request sent twice is one request
+	}
 	if wish.Limit != k.limit && wish.LimitEpoch <= k.epoch {
 		t.advance(k, now) // the claims that stand against it may have ended
 	}
@@ -51,12 +55,7 @@ func (t *table) look(k *key, wish lease.Claim, now time.Time) (a lease.Answer, k
 		return lease.Answer{Status: lease.Conflict, Limit: k.limit}, true
 	}
 
-	c := k.claims[wish.Attempt]
-	switch {
-	case c == nil:
-	case c.valid(now):
-		return t.answer(k, c, now), true // unchanged: a request sent twice is one request
-	case !c.seated:
+	if c = k.claims[wish.Attempt]; c != nil && !c.seated {
 		c.TTL, c.asking = wish.TTL, true
 		defer func() { c.asking = false }()
 		t.prolong(k, c, now.Add(c.TTL))

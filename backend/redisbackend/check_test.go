@@ -112,8 +112,8 @@ func TestCheckReplica(t *testing.T) {
 }
 
 // commands are those that the package doc lists for an ACL user, without INFO and CONFIG.
-const commands = "+hello +client +eval +evalsha +exists +time +publish +subscribe +unsubscribe +ping +get +mget +set +del +hget +hmget " +
-	"+hset +hdel +hincrby +zadd +zcard +zrange +zrevrange +zrank +zrem +zscore +pexpireat"
+const commands = "+hello +client +eval +evalsha +exists +time +publish +subscribe +unsubscribe +ping +get +mget +set +del +hget +hmget +hgetall " +
+	"+hset +hdel +hincrby +zadd +zcard +zrange +zrangebyscore +zrevrange +zrank +zrem +zscore +pexpireat"
 
 func TestCheckPermissions(t *testing.T) {
 	addr := ownServer(t)

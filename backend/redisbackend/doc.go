@@ -62,16 +62,15 @@
 // resource that checks tokens refuses the earlier of two holders: see [Backend.Guard] for data on
 // this server, and package fence.
 //
-// Limits other than 1, priorities, lock-delay, AcquireAll and Observe are not there yet; requests
-// for them match lease.ErrUnsupported.
+// Observe is not there yet; requests for it match lease.ErrUnsupported.
 //
 // # On the server
 //
 // Recommended: maxmemory-policy noeviction, appendonly yes, and appendfsync always if a grant must
 // survive a crash. An ACL user needs the keys and channels <prefix>:*, and the commands
 //
-//	EVAL EVALSHA TIME PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL HGET HMGET HSET
-//	HDEL HINCRBY ZADD ZCARD ZRANGE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
+//	EVAL EVALSHA TIME PUBLISH SUBSCRIBE UNSUBSCRIBE PING EXISTS GET MGET SET DEL HGET HMGET HGETALL
+//	HSET HDEL HINCRBY ZADD ZCARD ZRANGE ZRANGEBYSCORE ZREVRANGE ZRANK ZREM ZSCORE PEXPIREAT
 //
 // In a cluster it needs SPUBLISH, SSUBSCRIBE and SUNSUBSCRIBE in place of PUBLISH, SUBSCRIBE and
 // UNSUBSCRIBE; with Options.WaitReplicas, WAIT. INFO, CONFIG|GET and CLUSTER|INFO serve Check

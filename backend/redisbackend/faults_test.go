@@ -57,7 +57,7 @@ func TestStaleReference(t *testing.T) {
 	}
 	behind()
 	h.set(only(scriptAcquire, func(_ context.Context, cmd redis.Cmder, next func() error) error {
-		cmd.Args()[11] = int64(1) // notAfter
+		cmd.Args()[12] = int64(1) // notAfter
 		return next()
 	}))
 	h.take()
@@ -106,7 +106,7 @@ func TestTombstoneStopsLateCopy(t *testing.T) {
 func TestTokensRise(t *testing.T) {
 	be, _, client := counted(t)
 	ctx := context.Background()
-	_, _, counter := be.names.lease("k")
+	_, _, _, counter := be.names.lease("k")
 	var last uint64
 	grant := func(what string) {
 		t.Helper()
@@ -142,7 +142,7 @@ func TestQueueEvicted(t *testing.T) {
 	acquire(t, be, holder, lease.Granted)
 	acquire(t, be, first, lease.Queued)
 	acquire(t, be, second, lease.Queued)
-	_, queue, _ := be.names.lease("k")
+	_, queue, _, _ := be.names.lease("k")
 	if err := client.Del(context.Background(), queue).Err(); err != nil {
 		t.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func TestBatchOfTwoWaiters(t *testing.T) {
 	acquire(t, be, holder, lease.Granted)
 	acquire(t, be, first, lease.Queued)
 	acquire(t, be, second, lease.Queued)
-	hash, _, _ := be.names.lease("k")
+	hash, _, _, _ := be.names.lease("k")
 	now, err := client.Time(context.Background()).Result()
 	if err != nil {
 		t.Fatal(err)
@@ -225,7 +225,7 @@ func TestNothingIsLeft(t *testing.T) {
 	c.Owner, w.Meta = "me", []byte("data")
 	acquire(t, be, c, lease.Granted)
 	acquire(t, be, w, lease.Queued)
-	hash, queue, _ := be.names.lease("k")
+	hash, queue, _, _ := be.names.lease("k")
 	ctx := context.Background()
 	for _, name := range []string{hash, queue} {
 		if ttl := client.PTTL(ctx, name).Val(); ttl < c.TTL || ttl > c.TTL+2*time.Second {
@@ -235,7 +235,7 @@ func TestNothingIsLeft(t *testing.T) {
 	release(t, be, w, lease.WasWaiting)
 	release(t, be, c, lease.WasHeld)
 	keys := client.Keys(ctx, be.opt.Prefix+":*").Val()
-	if _, _, counter := be.names.lease("k"); len(keys) != 1 || keys[0] != counter {
+	if _, _, _, counter := be.names.lease("k"); len(keys) != 1 || keys[0] != counter {
 		t.Errorf("left: %q", keys)
 	}
 }
@@ -276,7 +276,7 @@ func TestOutOfMemory(t *testing.T) {
 // A key of the caller that happens to have one of our names is an error, not a panic or a loop.
 func TestForeignKey(t *testing.T) {
 	be, _, client := counted(t)
-	hash, _, _ := be.names.lease("k")
+	hash, _, _, _ := be.names.lease("k")
 	client.Set(context.Background(), hash, "x", 0)
 	_, err := be.Leases().Acquire(within(t, 5*time.Second), claim("k"))
 	if err == nil || errors.Is(err, lease.ErrUnavailable) || !redis.HasErrorPrefix(err, "WRONGTYPE") {
@@ -287,15 +287,15 @@ func TestForeignKey(t *testing.T) {
 // A key in a mode that this version does not know is in use, with another limit.
 func TestOtherMode(t *testing.T) {
 	be, _, client := counted(t)
-	hash, _, _ := be.names.lease("k")
-	client.HSet(context.Background(), hash, "m", "s", "lim", "5")
+	hash, _, _, _ := be.names.lease("k")
+	client.HSet(context.Background(), hash, "m", "t", "lim", "5")
 	c := claim("k")
 	if a := acquire(t, be, c, lease.Conflict); a.Limit != 5 {
 		t.Errorf("limit %d", a.Limit)
 	}
 	renew(t, be, c, true, lease.Unknown)
 	release(t, be, c, lease.WasNothing)
-	if client.HGet(context.Background(), hash, "m").Val() != "s" {
+	if client.HGet(context.Background(), hash, "m").Val() != "t" {
 		t.Error("it was changed")
 	}
 }
@@ -306,7 +306,7 @@ func TestDelayOfAnotherVersion(t *testing.T) {
 		be, _, client := counted(t)
 		ctx, c := within(t, 5*time.Second), claim("k")
 		g := acquire(t, be, c, lease.Granted)
-		hash, _, _ := be.names.lease("k")
+		hash, _, _, _ := be.names.lease("k")
 		record := strings.Fields(client.HGet(ctx, hash, "c"+string(c.Attempt)).Val())
 		record[4] = "300"
 		client.HSet(ctx, hash, "c"+string(c.Attempt), strings.Join(record, " "))

@@ -76,7 +76,7 @@ func TestGrantMissed(t *testing.T) {
 }
 
 func hash(be *Backend, key string) string {
-	l, _, _ := be.names.lease(key)
+	l, _, _, _ := be.names.lease(key)
 	return l
 }
 

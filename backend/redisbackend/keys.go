@@ -22,6 +22,7 @@ const (
 const (
 	kindLease     = "l:"
 	kindQueue     = "q:"
+	kindSeats     = "s:"
 	kindTombstone = "t:"
 	kindCounter   = "c"
 	kindFence     = "f:"
@@ -60,21 +61,19 @@ func (n *names) shardChannel(bucket int, proc string) string {
 	return n.heads[bucket] + kindChannel + proc
 }
 
-// lease returns the hash and the queue of a key, and its token counter.
-func (n *names) lease(key string) (l, q string, counter any) {
-	b := bucket(key)
-	head := n.heads[b]
-	both := head + kindLease + key + head + kindQueue + key
-	return both[:len(both)/2], both[len(both)/2:], n.counters[b]
+// lease returns the hash, the queue and the seats of a key, and its token counter.
+func (n *names) lease(key string) (l, q, s string, counter any) {
+	l, q, s, _, counter = n.claim(key, "")
+	return l, q, s, counter
 }
 
 // claim is lease, and the tombstone of an attempt on the key. All are cut from one string.
-func (n *names) claim(key, attempt string) (l, q, tombstone string, counter any) {
+func (n *names) claim(key, attempt string) (l, q, s, tombstone string, counter any) {
 	b := bucket(key)
 	head := n.heads[b]
-	all := head + kindLease + key + head + kindQueue + key + head + kindTombstone + attempt
+	all := head + kindLease + key + head + kindQueue + key + head + kindSeats + key + head + kindTombstone + attempt
 	i := len(head) + len(kindLease) + len(key)
-	return all[:i], all[i : 2*i], all[2*i:], n.counters[b]
+	return all[:i], all[i : 2*i], all[2*i : 3*i], all[3*i:], n.counters[b]
 }
 
 // mark returns the name of the fence mark of a resource. It lies in the slot of the Redis key of

@@ -8,17 +8,17 @@ import (
 // Names are a wire format: processes of different versions must agree about them.
 func TestNamesGolden(t *testing.T) {
 	n := newNames("shop")
-	for _, c := range []struct{ key, lease, queue, counter string }{
-		{"orders/42", "shop:1:{shop.95}:l:orders/42", "shop:1:{shop.95}:q:orders/42", "shop:1:{shop.95}:c"},
-		{"a", "shop:1:{shop.12}:l:a", "shop:1:{shop.12}:q:a", "shop:1:{shop.12}:c"},
-		{"{a}b", "shop:1:{shop.12}:l:{a}b", "shop:1:{shop.12}:q:{a}b", "shop:1:{shop.12}:c"},
-		{"x{a}{y}", "shop:1:{shop.12}:l:x{a}{y}", "shop:1:{shop.12}:q:x{a}{y}", "shop:1:{shop.12}:c"},
-		{"{}a", "shop:1:{shop.12}:l:{}a", "shop:1:{shop.12}:q:{}a", "shop:1:{shop.12}:c"},
-		{"a\x00\xff", "shop:1:{shop.97}:l:a\x00\xff", "shop:1:{shop.97}:q:a\x00\xff", "shop:1:{shop.97}:c"},
+	for _, c := range []struct{ key, lease, queue, seats, counter string }{
+		{"orders/42", "shop:1:{shop.95}:l:orders/42", "shop:1:{shop.95}:q:orders/42", "shop:1:{shop.95}:s:orders/42", "shop:1:{shop.95}:c"},
+		{"a", "shop:1:{shop.12}:l:a", "shop:1:{shop.12}:q:a", "shop:1:{shop.12}:s:a", "shop:1:{shop.12}:c"},
+		{"{a}b", "shop:1:{shop.12}:l:{a}b", "shop:1:{shop.12}:q:{a}b", "shop:1:{shop.12}:s:{a}b", "shop:1:{shop.12}:c"},
+		{"x{a}{y}", "shop:1:{shop.12}:l:x{a}{y}", "shop:1:{shop.12}:q:x{a}{y}", "shop:1:{shop.12}:s:x{a}{y}", "shop:1:{shop.12}:c"},
+		{"{}a", "shop:1:{shop.12}:l:{}a", "shop:1:{shop.12}:q:{}a", "shop:1:{shop.12}:s:{}a", "shop:1:{shop.12}:c"},
+		{"a\x00\xff", "shop:1:{shop.97}:l:a\x00\xff", "shop:1:{shop.97}:q:a\x00\xff", "shop:1:{shop.97}:s:a\x00\xff", "shop:1:{shop.97}:c"},
 	} {
-		l, q, counter := n.lease(c.key)
-		if l != c.lease || q != c.queue || counter != c.counter {
-			t.Errorf("names of %q: %q %q %q", c.key, l, q, counter)
+		l, q, s, counter := n.lease(c.key)
+		if l != c.lease || q != c.queue || s != c.seats || counter != c.counter {
+			t.Errorf("names of %q: %q %q %q %q", c.key, l, q, s, counter)
 		}
 	}
 	for _, c := range []struct{ what, got, want string }{
@@ -39,7 +39,7 @@ func TestNamesGolden(t *testing.T) {
 func first(s string, _ bool) string { return s }
 
 func tombstoneOf(n *names, key, attempt string) string {
-	_, _, t, _ := n.claim(key, attempt)
+	_, _, _, t, _ := n.claim(key, attempt)
 	return t
 }
 
@@ -80,19 +80,19 @@ func FuzzNames(f *testing.F) {
 		if a == "" || b == "" {
 			t.Skip("refused before a name is made")
 		}
-		la, qa, ca := n.lease(a)
+		la, qa, sa, ca := n.lease(a)
 		tag := slot(n.heads[bucket(a)])
-		lc, qc, ta, cc := n.claim(a, att)
-		if lc != la || qc != qa || cc != ca {
+		lc, qc, sc, ta, cc := n.claim(a, att)
+		if lc != la || qc != qa || sc != sa || cc != ca {
 			t.Errorf("claim and lease differ: %q %q %q", lc, qc, cc)
 		}
-		all := []string{la, qa, ca.(string), ta}
+		all := []string{la, qa, sa, ca.(string), ta}
 		for _, name := range all {
 			if slot(name) != tag {
 				t.Errorf("%q lies in another slot than its bucket", name)
 			}
 		}
-		if lease, _, _ := n.lease(a); slot(n.shardChannel(bucket(a), "x")) != slot(lease) {
+		if slot(n.shardChannel(bucket(a), "x")) != tag {
 			t.Errorf("the channel for %q lies in another slot", a)
 		}
 		mark, ok := n.mark(a)
@@ -113,9 +113,9 @@ func FuzzNames(f *testing.F) {
 		if a == b {
 			return
 		}
-		lb, qb, _ := n.lease(b)
+		lb, qb, sb, _ := n.lease(b)
 		mb, _ := n.mark(b)
-		for _, name := range []string{lb, qb, mb} {
+		for _, name := range []string{lb, qb, sb, mb} {
 			if seen[name] {
 				t.Errorf("%q and %q share the name %q", a, b, name)
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// leases is the port. So far it knows one mode: one seat a key, first come first served.
+// leases is the port.
 type leases struct{ b *Backend }
 
 var _ lease.Backend = (*leases)(nil)
@@ -19,7 +19,8 @@ var _ lease.Backend = (*leases)(nil)
 // written to disk or to a replica.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
-		Transfer: true, Window: true, Prompt: prompt(l.b.client),
+		Limits: true, Priority: true, Delay: true, MultiKey: true, Transfer: true, Window: true,
+		Prompt: prompt(l.b.client),
 		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
 	}
 }
@@ -38,19 +39,13 @@ func prompt(client Client) bool {
 // millis rounds up: a life is never shorter than it was asked for.
 func millis(d time.Duration) int64 { return int64((d + time.Millisecond - 1) / time.Millisecond) }
 
-// supported refuses what is left for later modes.
-func supported(c *lease.Claim) error {
-	switch {
-	case c.Limit != 1 || c.LimitEpoch != 0:
-		return unsupported("limit %d, epoch %d", c.Limit, c.LimitEpoch)
-	case c.Priority != 0:
-		return unsupported("priority %d", c.Priority)
-	case c.Delay != 0:
-		return unsupported("delay %v", c.Delay)
-	case c.Announce:
-		return unsupported("announce")
+// lives returns the TTL and the window of a claim in ms, boxed.
+func lives(c *lease.Claim) (ttl, window any) {
+	ttl = millis(c.TTL)
+	if c.Window == 0 || c.Window == c.TTL {
+		return ttl, ttl
 	}
-	return nil
+	return ttl, millis(c.Window)
 }
 
 // Acquire implements [lease.Backend]. A ctx without a deadline counts as one of a minute.
@@ -63,26 +58,23 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	if err := c.Validate(); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
-	if err := supported(&c); err != nil {
-		return lease.Answer{}, fail(ctx, verb, err)
+	if c.Announce {
+		return lease.Answer{}, fail(ctx, verb, unsupported("announce"))
 	}
 	s := b.site(c.Key)
 	if err := b.contact(ctx, s); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
-	var ttl any = millis(c.TTL)
-	window := ttl
-	if c.Window != 0 && c.Window != c.TTL {
-		window = millis(c.Window)
-	}
+	ttl, window := lives(&c)
 	att := string(c.Attempt)
-	key, queue, tombstone, counter := b.names.claim(c.Key, att)
+	key, queue, seats, tombstone, counter := b.names.claim(c.Key, att)
 	era := s.era.Load()
 	for again := false; ; again = true {
 		v, sent, short, err := b.commit(ctx, scriptAcquire, []any{
-			nil, nil, 4, key, queue, counter, tombstone,
+			nil, nil, 5, key, queue, seats, counter, tombstone,
 			att, ttl, window, flag(c.Queue), s.clock.notAfter(ctx),
 			b.proc, b.maxq, b.publish, makeBlob(c.Owner, c.Meta),
+			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch,
 		})
 		if err != nil {
 			return lease.Answer{}, fail(ctx, verb, err)
@@ -107,17 +99,9 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	}
 }
 
-// AcquireAll implements [lease.Backend]: not supported.
-func (l *leases) AcquireAll(ctx context.Context, _ []lease.Claim) ([]lease.Answer, error) {
-	return nil, l.refuse(ctx, "acquire all")
-}
-
 // Observe implements [lease.Backend]: not supported.
 func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
-	return l.refuse(ctx, "observe")
-}
-
-func (l *leases) refuse(ctx context.Context, verb string) error {
+	const verb = "observe"
 	if err := l.b.ready(ctx, verb); err != nil {
 		return err
 	}
@@ -140,9 +124,9 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 		until = s.clock.tombstoneUntil()
 	}
 	att := string(r.Attempt)
-	key, queue, tombstone, counter := b.names.claim(r.Key, att)
+	key, queue, seats, tombstone, counter := b.names.claim(r.Key, att)
 	v, sent, err := b.eval(ctx, scriptRelease, []any{
-		nil, nil, 4, key, queue, counter, tombstone,
+		nil, nil, 5, key, queue, seats, counter, tombstone,
 		att, flag(r.Unclean), until, b.publish, string(r.To),
 	})
 	if err != nil {
@@ -170,9 +154,9 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	if err := r.Validate(); err != nil {
 		return false, fail(ctx, verb, err)
 	}
-	key, queue, counter := b.names.lease(r.Key)
+	key, queue, seats, counter := b.names.lease(r.Key)
 	v, sent, err := b.eval(ctx, scriptRevoke, []any{
-		nil, nil, 3, key, queue, counter,
+		nil, nil, 4, key, queue, seats, counter,
 		strconv.FormatUint(r.Token, 10), flag(r.Force), millis(r.Grace), r.Reason, b.publish,
 	})
 	if err != nil {
@@ -196,8 +180,8 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	if err := lease.ValidateKey(key); err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	hash, queue, _ := b.names.lease(key)
-	v, sent, err := b.eval(ctx, scriptInspect, []any{nil, nil, 2, hash, queue})
+	hash, queue, seats, _ := b.names.lease(key)
+	v, sent, err := b.eval(ctx, scriptInspect, []any{nil, nil, 3, hash, queue, seats})
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}

@@ -101,23 +101,10 @@ func TestClosed(t *testing.T) {
 func TestUnsupportedClaims(t *testing.T) {
 	be := open(t, nil, nil)
 	ctx := within(t, 5*time.Second)
-	for name, change := range map[string]func(*lease.Claim){
-		"limit":    func(c *lease.Claim) { c.Limit = 2 },
-		"no limit": func(c *lease.Claim) { c.Limit = 0 },
-		"epoch":    func(c *lease.Claim) { c.LimitEpoch = 1 },
-		"priority": func(c *lease.Claim) { c.Priority = 1 },
-		"delay":    func(c *lease.Claim) { c.Delay = time.Second },
-		"announce": func(c *lease.Claim) { c.Announce = true },
-	} {
-		c := claim("k")
-		change(&c)
-		if _, err := be.Leases().Acquire(ctx, c); !errors.Is(err, lease.ErrUnsupported) {
-			t.Errorf("%s: %v", name, err)
-		}
-	}
-	item := lease.Renewal{Key: "k", Attempt: lease.NewAttempt(), TTL: time.Second, Weight: 2}
-	if err := be.Leases().Renew(ctx, []lease.Renewal{item})[0].Err; !errors.Is(err, lease.ErrUnsupported) {
-		t.Errorf("weight: %v", err)
+	c := claim("k")
+	c.Announce = true
+	if _, err := be.Leases().Acquire(ctx, c); !errors.Is(err, lease.ErrUnsupported) {
+		t.Errorf("announce: %v", err)
 	}
 	if s, err := be.Leases().Inspect(ctx, "k"); err != nil || s.Waiting+len(s.Holders) != 0 {
 		t.Errorf("something was changed: %+v, %v", s, err)
@@ -159,7 +146,7 @@ func TestHeldLockIsCompact(t *testing.T) {
 	c := claim("orders/42")
 	c.TTL, c.Window, c.Owner = 15*time.Second, 3*time.Second, "host-1234567890.zone:12345"
 	acquire(t, be, c, lease.Granted)
-	name, _, _ := be.names.lease(c.Key)
+	name, _, _, _ := be.names.lease(c.Key)
 	if got := client.ObjectEncoding(t.Context(), name).Val(); got != "listpack" {
 		t.Errorf("a held lock is kept as %s, want listpack: %v", got, client.HGetAll(t.Context(), name).Val())
 	}

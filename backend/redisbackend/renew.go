@@ -29,7 +29,7 @@ func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answe
 	for i := range items {
 		if refused != nil {
 			answers[i].Err = refused
-		} else if err := validateRenewal(&items[i]); err != nil {
+		} else if err := items[i].Validate(); err != nil {
 			answers[i].Err = fail(ctx, verb, err)
 		} else {
 			s := l.b.site(items[i].Key)
@@ -50,51 +50,45 @@ func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answe
 
 // renewSite renews the items of one site, which group lists.
 func (l *leases) renewSite(ctx context.Context, s *site, items []lease.Renewal, group []int, answers []lease.Answer) {
-	for _, waiting := range [...]bool{false, true} {
+	for _, whole := range [...]bool{false, true} {
 		chunk := make([]int, 0, min(len(group), chunkItems))
 		size := 0
 		for _, i := range group {
-			due := items[i].Waiting == waiting || answers[i].Status == lease.Queued
+			due := full(&items[i]) == whole || answers[i].Status == lease.Queued
 			if !due || answers[i].Err != nil {
 				continue
 			}
 			n := len(items[i].Meta) + 2*(len(items[i].Key)+maxPrefix)
 			if len(chunk) == chunkItems || (size+n > chunkBytes && len(chunk) > 0) {
-				l.renewChunk(ctx, s, items, chunk, answers, waiting)
+				l.renewChunk(ctx, s, items, chunk, answers, whole)
 				chunk, size = chunk[:0], 0
 			}
 			chunk, size = append(chunk, i), size+n
 		}
 		if len(chunk) > 0 {
-			l.renewChunk(ctx, s, items, chunk, answers, waiting)
+			l.renewChunk(ctx, s, items, chunk, answers, whole)
 		}
 	}
 }
 
-func validateRenewal(r *lease.Renewal) error {
-	if err := r.Validate(); err != nil {
-		return err
-	}
-	if r.Weight > 1 {
-		return unsupported("weight %d", r.Weight)
-	}
-	return nil
-}
+// full reports whether a renewal may change more than the life of a claim, so that it needs all
+// keys of the lease.
+func full(r *lease.Renewal) bool { return r.Waiting || r.Weight > 0 }
 
 // renewChunk sends the items that chunk lists and puts their answers in place.
-func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal, chunk []int, answers []lease.Answer, waiting bool) {
+func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal, chunk []int, answers []lease.Answer, whole bool) {
 	const verb = "renew"
 	b := l.b
-	script, args := scriptHold, make([]any, 3, 4+7*len(chunk))
+	script, args := scriptHold, make([]any, 3, 4+9*len(chunk))
 	for _, i := range chunk {
-		key, queue, counter := b.names.lease(items[i].Key)
+		key, queue, seats, counter := b.names.lease(items[i].Key)
 		args = append(args, key)
-		if waiting {
-			args = append(args, queue, counter)
+		if whole {
+			args = append(args, queue, seats, counter)
 		}
 	}
 	args[2] = len(args) - 3
-	if waiting {
+	if whole {
 		script, args = scriptWait, append(args, b.publish)
 	}
 	for _, i := range chunk {
@@ -104,6 +98,9 @@ func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal,
 			args = append(args, argNo, argNone)
 		} else {
 			args = append(args, strconv.FormatUint(r.MetaSeq, 10), r.Meta)
+		}
+		if whole {
+			args = append(args, r.Weight)
 		}
 	}
 	era := s.era.Load()
@@ -115,7 +112,7 @@ func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal,
 		// Half of the keys have moved to another node and no node has all of them. Each claim by
 		// itself is where its key is.
 		for n := range chunk {
-			l.renewChunk(ctx, s, items, chunk[n:n+1], answers, waiting)
+			l.renewChunk(ctx, s, items, chunk[n:n+1], answers, whole)
 		}
 		return
 	}

@@ -1,7 +1,9 @@
 package redisbackend
 
 import (
+	"cmp"
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -203,6 +205,7 @@ func parseState(v any) (s lease.State, now int64, err error) {
 	if bad {
 		return lease.State{}, 0, malformed(v)
 	}
+	slices.SortFunc(s.Holders, func(a, b lease.Party) int { return cmp.Compare(a.Token, b.Token) })
 	if len(s.Holders)+len(s.Waiters) > 0 {
 		s.Limit = limit
 	}
@@ -244,6 +247,22 @@ func parseFound(v any) (found bool, now int64, err error) {
 		return false, 0, malformed(v)
 	}
 	return kind == "Y", now, nil
+}
+
+// parseReplies reads the answers to acquire_all: at least one and at most n.
+func parseReplies(v any, n int) ([]reply, error) {
+	list, _ := v.([]any)
+	if len(list) == 0 || len(list) > n {
+		return nil, malformed(v)
+	}
+	replies := make([]reply, len(list))
+	for i, e := range list {
+		var err error
+		if replies[i], err = parseReply(e); err != nil {
+			return nil, err
+		}
+	}
+	return replies, nil
 }
 
 // parseTime reads the answer to TIME as milliseconds since 1970.

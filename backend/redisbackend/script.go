@@ -20,8 +20,12 @@ var (
 	luaExtend string
 	//go:embed lua/acquire_free.lua
 	luaAcquireFree string
+	//go:embed lua/ask.lua
+	luaAsk string
 	//go:embed lua/acquire.lua
 	luaAcquire string
+	//go:embed lua/acquire_all.lua
+	luaAcquireAll string
 	//go:embed lua/hold.lua
 	luaHold string
 	//go:embed lua/wait.lua
@@ -35,12 +39,13 @@ var (
 	//go:embed lua/inspect.lua
 	luaInspect string
 
-	scriptAcquire = newScript(luaClock + luaAcquireFree + luaSteps + luaAcquire)
-	scriptHold    = newScript(luaClock + luaSteps + luaExtend + luaHold)
-	scriptWait    = newScript(luaClock + luaSteps + luaExtend + luaWait)
-	scriptRelease = newScript(luaClock + luaReleaseSole + luaSteps + luaRelease)
-	scriptRevoke  = newScript(luaClock + luaSteps + luaRevoke)
-	scriptInspect = newScript(luaClock + luaInspect)
+	scriptAcquire    = newScript(luaClock + luaAcquireFree + luaSteps + luaAsk + luaAcquire)
+	scriptAcquireAll = newScript(luaClock + luaSteps + luaAsk + luaAcquireAll)
+	scriptHold       = newScript(luaClock + luaSteps + luaExtend + luaHold)
+	scriptWait       = newScript(luaClock + luaSteps + luaExtend + luaWait)
+	scriptRelease    = newScript(luaClock + luaReleaseSole + luaSteps + luaRelease)
+	scriptRevoke     = newScript(luaClock + luaSteps + luaRevoke)
+	scriptInspect    = newScript(luaClock + luaInspect)
 )
 
 // script is a Lua script and its digest, both ready to be sent.

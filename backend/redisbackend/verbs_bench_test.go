@@ -22,10 +22,10 @@ func BenchmarkVerbs(b *testing.B) {
 	if err := nothing.Load(ctx, client).Err(); err != nil {
 		b.Fatal(err)
 	}
-	key, queue, counter := be.names.lease("k")
-	keys := []string{key, queue, counter.(string), tombstoneOf(be.names, "k", att)}
+	key, queue, seats, counter := be.names.lease("k")
+	keys := []string{key, queue, seats, counter.(string), tombstoneOf(be.names, "k", att)}
 	bare := func() {
-		nothing.EvalSha(ctx, client, keys, att, 10000, 10000, "0", 1700000000000, be.proc, 8192, "publish", "")
+		nothing.EvalSha(ctx, client, keys, att, 10000, 10000, "0", 1700000000000, be.proc, 8192, "publish", "", 0, 0, 1, 1, 0)
 		nothing.EvalSha(ctx, client, keys, att, "0", 0, "publish", "")
 	}
 	take := func(c lease.Claim) {

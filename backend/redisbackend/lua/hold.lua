@@ -8,7 +8,7 @@
 local out = {}
 for i, L in ipairs(KEYS) do
   local a, ttl, seq, meta = ARGV[4 * i - 3], ARGV[4 * i - 2], ARGV[4 * i - 1], ARGV[4 * i]
-  local k, r = load(L, nil, nil, a)
+  local k, r = load(L, nil, nil, nil, a)
   if not r or now >= r.x then
     out[i] = bare('U')
   elseif r.st == 'q' then

@@ -1,12 +1,19 @@
 -- revoke: asks the holder with the given token to leave, or ends its seat.
--- KEYS  L Q C
+-- KEYS  L Q S C
 -- ARGV  tok force grace reason push
 -- returns  Y now (found) | N now
 
 local tok, force, grace, reason, verb = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local k = load(KEYS[1], KEYS[2], KEYS[3], '')
-local a = k.m == 'x' and k.h
-local r = a and find(k, a)
+local k = load(KEYS[1], KEYS[2], KEYS[3], KEYS[4], '')
+
+local a, r
+if k.m == 'x' then
+  a, r = k.h, k.h and find(k, k.h)
+elseif k.m then
+  records(k, function(b, s)
+    if s.st ~= 'q' and s.tok == tok then a, r = b, s end
+  end)
+end
 if not r or r.tok ~= tok or now >= r.x then return bare('N') end
 
 local to = ' ' .. a .. ' ' .. tok .. ' '
@@ -19,12 +26,13 @@ if not force then
 end
 
 if r.d == '0' then
-  drop(k, a)
+  drop(k, a, r)
 else -- the seat stays for its delay
   r.st, r.x = 'h', now
   put(k, a, r)
+  if k.m == 's' then index(k, a, r) end
 end
 push(k, verb, r.proc, 'R' .. to .. int(now) .. ' ' .. reason)
 advance(k, nil, verb)
-if not k.h then redis.call('DEL', k.L) end -- and so nobody waits
+sweep(k)
 return bare('Y')

@@ -1,9 +1,11 @@
--- fragment: the steps that the verbs of mode x share (one seat a key). Go joins it before a verb
--- and after clock.lua.
+-- fragment: the steps that the verbs share. Go joins it before a verb and after clock.lua.
 --
--- L  hash    m mode, h attempt of the holder, q ticket counter, z largest end ever written,
+-- L  hash    m mode, z largest end ever written, q ticket counter,
 --            c<att> record, o<att> blob, a<att> wish that the holder leaves
+--            mode x (limit 1): h attempt of the holder
+--            mode s (any limit): lim limit, ep its epoch, u weight of all seats
 -- Q  zset    waiting attempts; score = (511-prio) * 2^40 + ticket
+-- S  zset    mode s: seated attempts; score = a lower bound of the end of the seat, ms
 -- C  string  token counter of the bucket; never expires
 --
 -- record = st w ttl win d prio x tok proc; st: q waiting, h held, r held and asked to leave;
@@ -11,24 +13,35 @@
 -- blob   = metaSeq:ownerLen:ownerMeta, absent while all three are empty
 -- wish   = deadline reason
 --
--- parse leaves numbers as texts, which arithmetic takes as well; only x is converted.
+-- Mode x spares a free lock the second key. A higher epoch turns it into mode s.
+--
+-- parse leaves most numbers as texts, which arithmetic takes as well.
 local function parse(text)
   if not text then return nil end
   local st, w, ttl, win, d, prio, x, tok, proc =
     string.match(text, '^(%l) (%d+) (%d+) (%d+) (%d+) (%-?%d+) (%d+) (%d+) (%S*)$')
   if not st then return nil end
-  return {st = st, w = w, ttl = ttl, win = win, d = d, prio = prio, x = tonumber(x), tok = tok, proc = proc}
+  return {st = st, w = tonumber(w), ttl = ttl, win = win, d = d, prio = prio, x = tonumber(x), tok = tok, proc = proc}
 end
 
 local function record(r)
-  return r.st .. ' ' .. r.w .. ' ' .. r.ttl .. ' ' .. r.win .. ' ' .. r.d .. ' ' .. r.prio ..
+  return r.st .. ' ' .. int(r.w) .. ' ' .. r.ttl .. ' ' .. r.win .. ' ' .. r.d .. ' ' .. r.prio ..
     ' ' .. int(r.x) .. ' ' .. r.tok .. ' ' .. r.proc
 end
 
--- load reads the fields of key L and the record of attempt a.
-local function load(L, Q, C, a)
+-- load reads the fields of key L and the record of attempt a. Without Q it is for a renewal only.
+local function load(L, Q, S, C, a)
   local v = redis.call('HMGET', L, 'm', 'h', 'z', 'c' .. a)
-  return {L = L, Q = Q, C = C, m = v[1], h = v[2], z = tonumber(v[3]) or 0}, parse(v[4])
+  local k = {L = L, Q = Q, S = S, C = C, m = v[1], h = v[2], z = tonumber(v[3]) or 0, lim = 1, ep = 0}
+  if k.m and k.m ~= 'x' and k.m ~= 's' then -- of a later version: in use, and not for us to touch
+    k.m, k.h, k.other = nil, nil, redis.call('HGET', L, 'lim') or '0'
+    return k, nil
+  end
+  if k.m == 's' and Q then
+    local s = redis.call('HMGET', L, 'lim', 'ep', 'u')
+    k.lim, k.ep, k.u = tonumber(s[1]) or 1, tonumber(s[2]) or 0, tonumber(s[3]) or 0
+  end
+  return k, parse(v[4])
 end
 
 local function find(k, a) return parse(redis.call('HGET', k.L, 'c' .. a)) end
@@ -45,7 +58,20 @@ local function put(k, a, r, ...)
   end
 end
 
--- seat gives attempt a the seat under a new token. The larger of counter and clock keeps tokens
+-- use changes the weight of all seats.
+local function use(k, by)
+  k.u = k.u + by
+  redis.call('HSET', k.L, 'u', int(k.u))
+end
+
+-- index notes in S when the seat of attempt a may end. It is not kept up to date: renewals do not
+-- touch it, so that they need one key.
+local function index(k, a, r)
+  redis.call('ZADD', k.S, int(r.x + r.d), a)
+  redis.call('PEXPIREAT', k.S, int(k.z + 60000))
+end
+
+-- seat gives attempt a its seat under a new token. The larger of counter and clock keeps tokens
 -- rising when either is lost.
 local function seat(k, a, r, life, ...)
   local c = tonumber(k.c or redis.call('GET', k.C) or 0) or 0
@@ -53,27 +79,93 @@ local function seat(k, a, r, life, ...)
   redis.call('SET', k.C, t)
   k.c = t
   r.st, r.x, r.tok = 'h', now + life, t
-  put(k, a, r, 'm', 'x', 'h', a, ...)
-  k.h = a
+  if k.m == 'x' then
+    put(k, a, r, 'm', 'x', 'h', a, ...)
+    k.h = a
+  else
+    put(k, a, r, ...)
+    index(k, a, r)
+    use(k, r.w)
+  end
 end
 
--- drop removes the claim of attempt a, seated or not.
-local function drop(k, a)
+-- drop removes the claim of attempt a, of which r is the record if it is there.
+local function drop(k, a, r)
   if k.h == a then
     redis.call('HDEL', k.L, 'h', 'c' .. a, 'o' .. a, 'a' .. a)
     k.h = nil
   else
     redis.call('HDEL', k.L, 'c' .. a, 'o' .. a, 'a' .. a)
   end
+  if k.m == 's' and r and r.st ~= 'q' then
+    redis.call('ZREM', k.S, a)
+    use(k, -r.w)
+  end
 end
 
--- expire drops a holder whose seat has ended and returns the record of one whose seat has not.
+-- records calls f with each attempt and record of the key.
+local function records(k, f)
+  local all = redis.call('HGETALL', k.L)
+  for i = 1, #all, 2 do
+    local a = string.match(all[i], '^c(.*)$')
+    local r = a and parse(all[i + 1])
+    if r then f(a, r) end
+  end
+end
+
+-- share turns mode x into mode s, and makes S anew where it was evicted or has expired under
+-- holders who go on renewing.
+local function share(k)
+  k.m, k.u = 's', 0
+  redis.call('DEL', k.S)
+  records(k, function(a, r)
+    if r.st ~= 'q' then
+      index(k, a, r)
+      k.u = k.u + r.w
+    end
+  end)
+  if k.h then
+    redis.call('HDEL', k.L, 'h')
+    k.h = nil
+  end
+  redis.call('HSET', k.L, 'm', 's', 'lim', int(k.lim), 'ep', int(k.ep), 'u', int(k.u))
+end
+
+-- expire drops the seats that have ended.
 local function expire(k)
-  if not k.h then return nil end
-  local r = find(k, k.h)
-  if r and r.st ~= 'q' and now < r.x + r.d then return r end
-  drop(k, k.h)
-  return nil
+  if k.m == 'x' then
+    local r = k.h and find(k, k.h)
+    if k.h and not (r and r.st ~= 'q' and now < r.x + r.d) then drop(k, k.h, r) end
+    return
+  end
+  if k.u > 0 and redis.call('EXISTS', k.S) == 0 then share(k) end
+  while true do
+    local due = redis.call('ZRANGEBYSCORE', k.S, '-inf', int(now), 'LIMIT', 0, 100)
+    for _, a in ipairs(due) do
+      local r = find(k, a)
+      if not r or r.st == 'q' then
+        redis.call('ZREM', k.S, a)
+      elseif now < r.x + r.d then
+        index(k, a, r)
+      else
+        drop(k, a, r)
+      end
+    end
+    if #due < 100 then return end
+  end
+end
+
+-- fits reports whether the seats leave room for weight w.
+local function fits(k, w)
+  if k.m == 'x' then return not k.h end
+  return k.lim == 0 or k.u + w <= k.lim
+end
+
+-- waiters returns the size of the queue. In mode x a free seat means that it is empty, once the
+-- key is up to date.
+local function waiters(k)
+  if k.m == 'x' and not k.h then return 0 end
+  return redis.call('ZCARD', k.Q)
 end
 
 -- push tells the backend object proc. Its channel begins as the keys do, in a cluster up to the
@@ -95,34 +187,46 @@ local function grant(k, a, r, own, verb)
   end
 end
 
--- advance seats the first live waiter if the seat is free. Afterwards the key has a holder, whose
--- record is returned unless the seat is new, or its queue is empty.
+-- advance brings the key up to date: it drops the seats that have ended, then grants from the head
+-- of the queue while the head fits. Dead claims are skipped, and so is one that is heavier than
+-- the limit has become.
 local function advance(k, own, verb)
-  local r = expire(k)
-  while not k.h do
+  expire(k)
+  while fits(k, 1) do
     local heads = redis.call('ZRANGE', k.Q, '0', '15')
-    if #heads == 0 then return nil end
+    if #heads == 0 then return end
     local fields = {}
     for i, a in ipairs(heads) do fields[i] = 'c' .. a end
     local texts = redis.call('HMGET', k.L, unpack(fields))
-    local out, dead, first, next = {}, {}, nil, nil
+    local out, dead, first, next, blocked = {}, {}, nil, nil, false
     for i, a in ipairs(heads) do
       local w = parse(texts[i])
-      out[i] = a
-      if w and w.st == 'q' then
-        if now < w.x then
-          first, next = a, w
-          break
+      if w and w.st == 'q' and now < w.x and (k.lim == 0 or w.w <= k.lim) then
+        if fits(k, w.w) then
+          out[#out + 1], first, next = a, a, w
+        else
+          blocked = true
         end
+        break
+      end
+      out[#out + 1] = a
+      if w and w.st == 'q' then
         dead[#dead + 1] = 'c' .. a
         dead[#dead + 1] = 'o' .. a
       end
     end
-    redis.call('ZREM', k.Q, unpack(out))
+    if #out > 0 then redis.call('ZREM', k.Q, unpack(out)) end
     if #dead > 0 then redis.call('HDEL', k.L, unpack(dead)) end
     if first then grant(k, first, next, own, verb) end
+    if blocked then return end
   end
-  return r
+end
+
+-- sweep deletes a key that nobody claims. It must be up to date.
+local function sweep(k)
+  if waiters(k) > 0 or k.h or (k.u or 0) > 0 then return end
+  redis.call('DEL', k.L, k.S)
+  k.m, k.z = nil, 0
 end
 
 -- enter appends attempt a to the queue. The queue lives as long as L.
@@ -143,10 +247,14 @@ local function granted(k, a, r)
 end
 
 local function queued(k, a)
-  local next = 0
-  local s = k.h and find(k, k.h)
-  if s then next = math.max(0, s.x + s.d - now) end
-  return 'Q ' .. stamp .. ' ' .. int(redis.call('ZRANK', k.Q, a) or 0) .. ' ' .. int(next)
+  local ends = now
+  if k.m == 's' then
+    ends = tonumber(redis.call('ZRANGE', k.S, '0', '0', 'WITHSCORES')[2]) or now
+  elseif k.h then
+    local s = find(k, k.h)
+    if s then ends = s.x + s.d end
+  end
+  return 'Q ' .. stamp .. ' ' .. int(redis.call('ZRANK', k.Q, a) or 0) .. ' ' .. int(math.max(0, ends - now))
 end
 
 local function bare(letter) return letter .. ' ' .. stamp end
