@@ -74,6 +74,7 @@ type Capabilities struct {
 	MultiKey   bool          // AcquireAll
 	Transfer   bool          // Release.To
 	Window     bool          // a pushed grant lives for its window first; without it, for the TTL
+	Confirm    bool          // a grant is pushed as EventCheck: it counts only once its owner has asked
 	Announce   bool          // Observe
 	Durable    bool          // claims outlive the process that keeps them
 	Prompt     bool          // calls return by the deadline of their ctx, whatever the network does

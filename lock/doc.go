@@ -1,4 +1,4 @@
-// Package lock gives mutual exclusion between processes: a lock with a time limit, kept alive in
+// Package lock gives mutual exclusion between processes: locks with a time limit, kept alive in
 // the background, with a fencing token for every grant.
 //
 //	locks, err := lock.New(be.Leases(), nil) // be is a backend: memory, Redis, …
@@ -19,6 +19,20 @@
 // lock to the next in line in the same step, so a hand-off costs one request to release
 // and one that the next waiter had sent before, however many wait.
 //
+// # Kinds of lock
+//
+//   - [Locker]: one holder, with a token. [Locker.AcquireAll] takes several keys at once, all or none,
+//     without deadlock.
+//   - [RWLocker]: many readers or one writer. Only the writer has a token.
+//   - [Semaphore]: weights up to a limit that can be changed while it runs. Its shares have no token.
+//
+// All of them keep the same order: nobody is overtaken by who came later, not even a heavy claim
+// by light ones. A key belongs to one kind at a time.
+//
+// A holder that does not give up can be limited by Options.MaxHold, and asked or made to leave by
+// Revoke. With Options.LockDelay the key stays blocked for a while after a holder ended without
+// saying that its work is over: for resources that can check no token.
+//
 // # Three outcomes
 //
 // An operation over a network ends in one of three ways: yes, no, or nobody knows. The third is
@@ -34,6 +48,8 @@
 // is enough.
 //
 //   - It is not reentrant: a goroutine that acquires a key it holds waits for itself.
+//   - A reader cannot become the writer: two that tried would wait for each other.
+//   - Shares of a limit carry no token: a resource cannot tell a late one from a good one.
 //   - Fairness holds among live, connected waiters; one that is silent for a TTL loses its place.
 //   - A holder that dies blocks its key for the rest of the TTL. A short TTL frees it sooner and
 //     forgives less: renewals are sent every third of it.

@@ -14,7 +14,7 @@ import (
 // operation and the key and wraps one of these, the end of the caller's context, or the engine's
 // own error.
 var (
-	ErrHeld        = errors.New("held by somebody else")            // TryAcquire: a [*HeldError]
+	ErrHeld        = errors.New("held by somebody else")            // an acquire that may not wait: a [*HeldError]
 	ErrQueueFull   = errors.New("too many waiters")                 // the key has lease.MaxQueue waiters
 	ErrConflict    = errors.New("key is in use with another limit") // a [*ConflictError]
 	ErrLost        = lease.ErrLost                                  // a [*LostError]
@@ -34,7 +34,7 @@ type LostError = lease.LostError
 // Cause says why a lease ended.
 type Cause = lease.Cause
 
-// The causes a lease of this package can end with.
+// The causes a lease or share of this package can end with.
 const (
 	Expired          = lease.Expired          // its time ran out with nobody renewing
 	Unreachable      = lease.Unreachable      // its time ran out while every renewal failed
@@ -46,11 +46,12 @@ const (
 	Closed           = lease.Closed           // the Locker was closed
 )
 
-// HeldError says who holds the key that TryAcquire wanted. It matches [ErrHeld].
+// HeldError says who holds the key that an acquire without waiting wanted, or who waits for it. It
+// matches [ErrHeld].
 type HeldError struct {
 	Owner     string        // Options.Owner of the holder
 	Meta      []byte        // Options.Meta of the holder
-	Token     fence.Token   // the holder's token
+	Token     fence.Token   // the holder's token, 0 for one that waits
 	Remaining time.Duration // until the lease ends, unless it is renewed or released
 }
 
@@ -65,40 +66,43 @@ func (e *HeldError) Is(target error) bool { return target == ErrHeld }
 // RetryAfter is a sensible time to try again: Remaining.
 func (e *HeldError) RetryAfter() time.Duration { return e.Remaining }
 
-// ConflictError says that the key is in use by something other than a lock. It matches [ErrConflict].
+// ConflictError says that the key is in use by something of another kind, or of another limit. It
+// matches [ErrConflict].
 type ConflictError struct {
-	Limit int64 // the limit in force
+	Limit  int64 // the limit in force: 1 for a Locker, 2^31-1 for an RWLocker
+	Wanted int64 // the limit that was asked for
 }
 
-// Error names the limit in force.
+// Error names both limits.
 func (e *ConflictError) Error() string {
-	return fmt.Sprintf("key is in use with limit %d, a lock has limit 1", e.Limit)
+	return fmt.Sprintf("key is in use with limit %d, not %d", e.Limit, e.Wanted)
 }
 
 // Is matches [ErrConflict].
 func (e *ConflictError) Is(target error) bool { return target == ErrConflict }
 
 // wrap adds the operation and the key, and turns refusals of the engine into this package's types.
-func (l *Locker) wrap(op, key string, err error) error {
+// limit is what was asked for.
+func (f *front) wrap(op, key string, limit int64, err error) error {
 	if err == nil {
 		return nil
 	}
 	var refused *claim.RefusedError
 	if errors.As(err, &refused) {
-		err = l.refusal(refused.Answer)
+		err = f.refusal(refused.Answer, limit)
 	}
 	return fmt.Errorf("lock: %s %q: %w", op, key, err)
 }
 
-func (l *Locker) refusal(a lease.Answer) error {
+func (f *front) refusal(a lease.Answer, limit int64) error {
 	switch a.Status {
 	case lease.Held:
-		p := l.party(a.Holder)
+		p := f.party(a.Holder)
 		return &HeldError{Owner: p.Owner, Meta: p.Meta, Token: p.Token, Remaining: p.Left}
 	case lease.Full:
 		return fmt.Errorf("%w: %d", ErrQueueFull, lease.MaxQueue)
 	case lease.Conflict:
-		return &ConflictError{Limit: a.Limit}
+		return &ConflictError{Limit: a.Limit, Wanted: limit}
 	default:
 		return fmt.Errorf("unexpected answer of the engine: %s", a.Status)
 	}

@@ -102,3 +102,78 @@ func ExampleLease_Context() {
 	}
 	// Output: revoked - maintenance
 }
+
+// Many may read at the same time; a writer is alone, and may go on as a reader.
+func ExampleRWLocker() {
+	ctx := context.Background()
+	be, _ := memorybackend.New(nil)
+	defer be.Close(ctx)
+	locks, err := lock.NewRW(be.Leases(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer locks.Close(ctx)
+
+	price := 10
+	err = locks.DoWrite(ctx, "prices", func(ctx context.Context, w *lock.WriteLease) error {
+		price = 12
+		if _, err := w.Downgrade(ctx); err != nil { // readers may come in, writers may not
+			return err
+		}
+		return locks.DoRead(ctx, "prices", func(context.Context, *lock.Share) error {
+			fmt.Println("price", price)
+			return nil
+		})
+	})
+	fmt.Println(err)
+	// Output:
+	// price 12
+	// <nil>
+}
+
+// At most four downloads at a time, over all processes; a large one counts for three.
+func ExampleSemaphore() {
+	ctx := context.Background()
+	be, _ := memorybackend.New(nil)
+	defer be.Close(ctx)
+	downloads, err := lock.NewSemaphore(be.Leases(), 4, nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer downloads.Close(ctx)
+
+	large, err := downloads.Acquire(ctx, "mirror", 3)
+	if err != nil {
+		log.Fatal(err)
+	}
+	small, err := downloads.TryAcquire(ctx, "mirror", 1)
+	fmt.Println(err)
+	_, err = downloads.TryAcquire(ctx, "mirror", 1)
+	fmt.Println(errors.Is(err, lock.ErrHeld))
+	_ = large.Release(ctx)
+	_ = small.Release(ctx)
+	// Output:
+	// <nil>
+	// true
+}
+
+// A transfer needs both accounts. Whoever names them in the other order does not block it for ever.
+func ExampleLocker_AcquireAll() {
+	ctx := context.Background()
+	be, _ := memorybackend.New(nil)
+	defer be.Close(ctx)
+	locks, _ := lock.New(be.Leases(), nil)
+	defer locks.Close(ctx)
+
+	both, err := locks.AcquireAll(ctx, "account/2", "account/1")
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer both.Release(ctx)
+	for _, l := range both.Leases() {
+		fmt.Println(l.Key(), l.Token() > 0)
+	}
+	// Output:
+	// account/2 true
+	// account/1 true
+}

@@ -9,11 +9,11 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// Hooks observe a [Locker]. Every func may be nil. They are called outside locks, by several
-// goroutines, on the path of the operation: they must be quick and must not call the Locker or a
-// Lease.
+// Hooks observe a [Locker], [RWLocker] or [Semaphore]. Every func may be nil. They are called outside locks, by several
+// goroutines, on the path of the operation: they must be quick and must not call what they
+// observe.
 type Hooks struct {
-	// AcquireStart begins an Acquire, TryAcquire or Do. The context it returns is used for the
+	// AcquireStart begins an acquire of any kind. The context it returns is used for the
 	// operation, so that a trace can follow it.
 	AcquireStart func(context.Context, Info) context.Context
 	// AcquireEnd ends it: with Token, or with Err. Wait is set.
@@ -32,7 +32,9 @@ type Hooks struct {
 
 // Info is what hooks are told. Fields that do not apply are zero.
 type Info struct {
-	Key   string
+	Key   string // AcquireAll: the first, or the one that it failed with
+	Kind  Kind
+	Keys  int // AcquireAll: how many
 	Token fence.Token
 	Try   bool          // TryAcquire: would not wait
 	Wait  time.Duration // how long the acquire took
@@ -41,6 +43,17 @@ type Info struct {
 	Tries int           // requests it took
 	Err   error
 }
+
+// Kind says what was asked for.
+type Kind string
+
+// The kinds.
+const (
+	KindLock   Kind = "lock"   // [Locker]
+	KindRead   Kind = "read"   // [RWLocker]
+	KindWrite  Kind = "write"  // [RWLocker]
+	KindPermit Kind = "permit" // [Semaphore]
+)
 
 // JoinHooks returns hooks that call each of the given ones in order. nil entries are skipped.
 func JoinHooks(hooks ...*Hooks) *Hooks {

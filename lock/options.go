@@ -20,7 +20,8 @@ const (
 	defaultWindow = 3 * time.Second
 )
 
-// Options configure a [Locker]. The zero value of every field means its default; nil means all
+// Options configure a [Locker], [RWLocker] or [Semaphore]; where they say lease they also mean
+// share. The zero value of every field means its default; nil means all
 // defaults. New copies them.
 type Options struct {
 	// TTL is how long a lease lasts without a renewal, so also how long the key stays blocked when
@@ -36,6 +37,17 @@ type Options struct {
 	// renewal: 100 ms to the TTL, default 3 s or the TTL if that is shorter. It bounds how long a
 	// waiter that died keeps the next one waiting.
 	ClaimWindow time.Duration
+
+	// LockDelay keeps the key blocked for this long after a holder has ended without saying that its
+	// work is over: its TTL or MaxHold ran out, it was revoked by force, its Locker was closed. It
+	// gives work that is still under way time to end, where no token can stop it. A release ends it
+	// at once. 0 to 60 s, default 0. Not all engines can do it.
+	LockDelay time.Duration
+
+	// MaxHold ends every lease after this time, however often it was renewed, with the cause
+	// [Expired], and gives the key to the next: at least 100 ms, default 0, no bound. So work that
+	// hangs does not keep the key for as long as its process lives.
+	MaxHold time.Duration
 
 	// NoRenew leaves leases to end after one TTL, however long the work takes.
 	NoRenew bool
@@ -85,6 +97,9 @@ func (o *Options) withDefaults(c lease.Capabilities) (Options, error) {
 	check(opt.TTL >= minTTL && opt.TTL <= lease.MaxTTL, "TTL", "must be %v to %v", minTTL, lease.MaxTTL)
 	check(opt.Margin == 0 || opt.Margin >= time.Millisecond && opt.Margin <= opt.TTL/2, "Margin", "must be 1ms to half the TTL")
 	check(opt.ClaimWindow >= lease.MinTTL && opt.ClaimWindow <= opt.TTL, "ClaimWindow", "must be %v to the TTL", lease.MinTTL)
+	check(opt.LockDelay >= 0 && opt.LockDelay <= lease.MaxDelay, "LockDelay", "must be 0 to %v", lease.MaxDelay)
+	check(opt.LockDelay == 0 || c.Delay, "LockDelay", "must be 0 on this engine, which has no lock-delay")
+	check(opt.MaxHold == 0 || opt.MaxHold >= lease.MinTTL, "MaxHold", "must be 0 or at least %v", lease.MinTTL)
 	check(len(opt.Owner) <= lease.MaxOwner, "Owner", "must have at most %d bytes", lease.MaxOwner)
 	check(len(opt.Meta) <= lease.MaxMeta, "Meta", "must have at most %d bytes", lease.MaxMeta)
 	check(opt.Epoch >= 0 && opt.Epoch <= fence.MaxEpoch, "Epoch", "must be 0 to %d", fence.MaxEpoch)
@@ -104,6 +119,7 @@ func defaultOwner() string {
 func (o *Options) claimOptions() claim.Options {
 	return claim.Options{
 		TTL: o.TTL, Margin: o.Margin, Window: o.ClaimWindow, NoRenew: o.NoRenew,
+		Delay: o.LockDelay, MaxHold: o.MaxHold,
 		Owner: o.Owner, Meta: o.Meta, Epoch: o.Epoch,
 		Events: o.Hooks.events(),
 	}

@@ -23,14 +23,14 @@ type RevokeOptions struct {
 	_ struct{}
 }
 
-// Revoke ends somebody's lease: that of key with exactly the given token, as Inspect or a
+// Revoke ends somebody's lease or share: that of key with exactly the given token, as Inspect or a
 // [HeldError] told it. The holder's context ends as soon as it hears of it, at the latest with its
 // next renewal. Until then it believes that it holds the lock, so a revoked holder is kept from
 // harm by its token only. The cause is [Revoked], but [BackendLost] where the message did not reach
 // the holder and its renewal finds that the engine does not know it any more.
 //
 // If that lease has ended already the error is [ErrNotHeld].
-func (l *Locker) Revoke(ctx context.Context, key string, token fence.Token, o *RevokeOptions) error {
+func (f *front) Revoke(ctx context.Context, key string, token fence.Token, o *RevokeOptions) error {
 	var opt RevokeOptions
 	if o != nil {
 		opt = *o
@@ -46,16 +46,16 @@ func (l *Locker) Revoke(ctx context.Context, key string, token fence.Token, o *R
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("lock: revoke: %w", err)
 	}
-	if token.Epoch() != l.opt.Epoch {
-		return l.wrap("revoke", key, ErrNotHeld)
+	if token.Epoch() != f.opt.Epoch {
+		return f.wrap("revoke", key, 0, ErrNotHeld)
 	}
-	found, err := claim.Ask(ctx, l.keeper, func(ctx context.Context) (bool, error) {
-		return l.keeper.Backend().Revoke(ctx, lease.Revocation{
+	found, err := claim.Ask(ctx, f.keeper, func(ctx context.Context) (bool, error) {
+		return f.keeper.Backend().Revoke(ctx, lease.Revocation{
 			Key: key, Token: token.Sequence(), Reason: opt.Reason, Grace: opt.Grace, Force: opt.Grace == 0,
 		})
 	})
 	if err == nil && !found {
 		err = ErrNotHeld
 	}
-	return l.wrap("revoke", key, err)
+	return f.wrap("revoke", key, 0, err)
 }

@@ -113,8 +113,18 @@ func queuePush(r *rig) {
 	if !r.pushed(first) {
 		r.SkipNow()
 	}
+	for r.caps.Confirm && len(won.events) > 0 { // checks of the time before
+		<-won.events
+	}
 	r.release(holder, lease.WasHeld)
 
+	if r.caps.Confirm {
+		r.next("a release makes the next waiter ask", won, lease.EventCheck)
+		a := r.renew(renewal(first, true))[0]
+		r.is("a pushed grant is real", a, lease.Granted)
+		r.larger("a pushed grant has a larger token", a.Token, g.Token)
+		return
+	}
 	e := r.next("a release pushes the grant to the next waiter", won, lease.EventGranted)
 	r.larger("a pushed grant has a larger token", e.Token, g.Token)
 	life := r.life(first.TTL)

@@ -20,7 +20,7 @@ var _ lease.Backend = (*leases)(nil)
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
 		Limits: true, Priority: true, Delay: true, MultiKey: true, Transfer: true, Window: true,
-		Prompt: prompt(l.b.client),
+		Prompt: prompt(l.b.client), Confirm: l.b.opt.WaitReplicas > 0,
 		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
 	}
 }

@@ -17,13 +17,13 @@ type RefusedError struct {
 // Error names the status.
 func (e *RefusedError) Error() string { return "refused: " + e.Answer.Status.String() }
 
-// Acquire asks for key and waits for it if queue is set. The hold's context has the values of ctx
-// and not its cancellation.
+// Acquire asks for what is wished and waits for it if Queue is set. The hold's context has the
+// values of ctx and not its cancellation.
 //
 // The error is a *RefusedError, the end of ctx, lease.ErrClosed, or what the engine failed with;
 // with lease.ErrUncertain in it when a request was sent and nobody answered. What such a request
 // may leave is cleaned up in the background.
-func (k *Keeper) Acquire(ctx context.Context, key string, queue bool) (*Hold, error) {
+func (k *Keeper) Acquire(ctx context.Context, w Wish) (*Hold, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -31,19 +31,19 @@ func (k *Keeper) Acquire(ctx context.Context, key string, queue bool) (*Hold, er
 		return nil, err
 	}
 	defer k.running.done()
-	if queue {
-		if err := k.gates.enter(ctx, k.closing, key); err != nil {
+	if w.local() {
+		if err := k.gates.enter(ctx, k.closing, w.Key); err != nil {
 			return nil, err
 		}
-		defer k.gates.leave(key)
+		defer k.gates.leave(w.Key)
 	}
-	h := k.newHold(ctx, key, queue)
+	h := k.newHold(ctx, w)
 	// Watched before the first request: a push can overtake the answer.
-	h.stop = k.backend.Watch(key, h.claim.Attempt, h.notify)
+	h.stop = k.backend.Watch(w.Key, h.claim.Attempt, h.notify)
 	if err := h.obtain(ctx); err != nil {
 		h.cancel(err)
 		if h.placed {
-			k.running.goes(func() { k.clean(h) })
+			k.running.goes(func() { k.clean(h, false) })
 		} else {
 			h.stop()
 		}

@@ -50,7 +50,7 @@ func TestDeadlineSeenByTheEngineFirst(t *testing.T) {
 			}
 			return next(ctx, c)
 		}
-		if h, err := p.Acquire(context.Background(), "k2", true); err != nil {
+		if h, err := p.Acquire(context.Background(), Lock("k2", true)); err != nil {
 			t.Errorf("acquire without a deadline of the caller: %v", err)
 		} else {
 			mustRelease(t, h)

@@ -42,7 +42,9 @@ type Hold struct {
 	life     time.Duration // how long it was good for then
 	end      time.Time     // when it stops
 	timer    *time.Timer   // fires at end
-	failure  error         // of the renewals since the last one answered
+	longest  *time.Timer   // fires after MaxHold, or nil
+	weight   int64
+	failure  error // of the renewals since the last one answered
 	asked    bool
 	grace    *time.Timer // after asked: when the claim is released all the same
 	loss     *lease.LostError
@@ -54,21 +56,8 @@ type Hold struct {
 	index int
 }
 
-func (k *Keeper) newHold(ctx context.Context, key string, queue bool) *Hold {
-	h := &Hold{
-		keeper: k,
-		signal: make(chan struct{}, 1),
-		claim: lease.Claim{
-			Key: key, Attempt: lease.NewAttempt(), Queue: queue,
-			Weight: 1, Limit: 1,
-			TTL: k.opt.TTL, Window: k.opt.Window,
-			Owner: k.opt.Owner, Meta: k.opt.Meta,
-			Alone: k.opt.NoRenew,
-		},
-	}
-	if k.opt.NoRenew {
-		h.claim.Window = k.opt.TTL // nobody will widen it
-	}
+func (k *Keeper) newHold(ctx context.Context, w Wish) *Hold {
+	h := &Hold{keeper: k, signal: make(chan struct{}, 1), claim: k.claim(w), weight: w.Weight}
 	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	return h
 }
@@ -84,6 +73,13 @@ func (h *Hold) Token() fence.Token {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.token
+}
+
+// Weight returns the share of the limit.
+func (h *Hold) Weight() int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.weight
 }
 
 // Since returns when the hold began.
@@ -160,16 +156,27 @@ func (h *Hold) beginUntil(base time.Time, left time.Duration, end time.Time, seq
 	h.token, h.sequence = token, sequence
 	h.since, h.base, h.life, h.end = now, base, left, end
 	h.timer = time.AfterFunc(end.Sub(now), h.expire)
+	if most := h.keeper.opt.MaxHold; most > 0 {
+		h.longest = time.AfterFunc(most, h.outstay)
+	}
 	h.due = h.nextRenewal(base, left/3)
 	h.mu.Unlock()
 	if err := h.keeper.adopt(h); err != nil {
 		h.mu.Lock()
 		h.state = lost // nobody has seen it held
-		h.timer.Stop()
+		h.stopTimers()
 		h.mu.Unlock()
 		return false, err
 	}
 	return true, nil
+}
+
+// stopTimers stops what could end the hold by itself. The caller holds h.mu.
+func (h *Hold) stopTimers() {
+	h.timer.Stop()
+	if h.longest != nil {
+		h.longest.Stop()
+	}
 }
 
 // notify takes what the backend pushes.

@@ -42,7 +42,7 @@ func TestInterleaving01GrantReplyLost(t *testing.T) {
 func TestInterleaving02ReplyDelayedPastTTL(t *testing.T) {
 	bubble(t, func(t *testing.T, r rig) {
 		p := r.process(nil)
-		h := p.newHold(t.Context(), "k", true)
+		h := p.newHold(t.Context(), Lock("k", true))
 		h.stop = func() {}
 		sent := time.Now()
 		time.Sleep(testTTL + time.Second)
@@ -165,7 +165,7 @@ func TestInterleaving06PushLost(t *testing.T) {
 func TestInterleaving07PushOfAnEarlierGrant(t *testing.T) {
 	bubble(t, func(t *testing.T, r rig) {
 		p := r.process(nil)
-		h := p.newHold(t.Context(), "k", true)
+		h := p.newHold(t.Context(), Lock("k", true))
 		h.stop = func() {}
 		h.notify(lease.Event{Kind: lease.EventGranted, Token: 20, Until: time.Now().Add(-time.Second)}) // over
 		h.notify(lease.Event{Kind: lease.EventGranted, Token: 10, Until: time.Now().Add(time.Hour)})    // older
@@ -197,7 +197,7 @@ func TestInterleaving08ReleaseOvertakesAcquire(t *testing.T) {
 		p := r.process(f)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		_, err := p.Acquire(ctx, "k", true)
+		_, err := p.Acquire(ctx, Lock("k", true))
 		if !errors.Is(err, lease.ErrUncertain) || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("error %v, want uncertain and the caller's deadline", err)
 		}
@@ -241,7 +241,7 @@ func TestInterleaving10ReleaseAndGrantCross(t *testing.T) {
 		waiter := r.process(f)
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
-		go func() { _, err := waiter.Acquire(ctx, "k", true); failed <- err }()
+		go func() { _, err := waiter.Acquire(ctx, Lock("k", true)); failed <- err }()
 		synctest.Wait()
 		got := r.process(nil).later("k")
 		mustRelease(t, h)
@@ -388,7 +388,7 @@ func TestInterleaving42ContextCancelledAtRelease(t *testing.T) {
 	bubble(t, func(t *testing.T, r rig) {
 		p := r.process(nil)
 		ctx, cancel := context.WithCancel(t.Context())
-		h, err := p.Acquire(ctx, "k", true)
+		h, err := p.Acquire(ctx, Lock("k", true))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -414,7 +414,7 @@ func TestInterleaving43CloseWhileAcquireInFlight(t *testing.T) {
 		}
 		p := r.process(f)
 		failed := make(chan error, 1)
-		go func() { _, err := p.Acquire(context.Background(), "k", true); failed <- err }()
+		go func() { _, err := p.Acquire(context.Background(), Lock("k", true)); failed <- err }()
 		synctest.Wait()
 		if err := p.Close(t.Context()); err != nil {
 			t.Errorf("close: %v", err)

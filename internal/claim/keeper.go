@@ -20,6 +20,8 @@ type Options struct {
 	Owner   string
 	Meta    []byte
 	NoRenew bool
+	Delay   time.Duration // lock-delay
+	MaxHold time.Duration // 0 = no bound
 	Epoch   int
 	Events  Events
 }
@@ -184,21 +186,9 @@ func (k *Keeper) releaseAll(holds []*Hold) {
 	for _, h := range holds {
 		h.lose(lease.Closed, "", nil)
 	}
-	const workers = 32
-	var wg sync.WaitGroup
-	todo := make(chan *Hold)
-	for range min(workers, len(holds)) {
-		wg.Go(func() {
-			for h := range todo {
-				_ = h.Release(context.Background()) // what fails is reported by Events.Cleaned
-			}
-		})
-	}
-	for _, h := range holds {
-		todo <- h
-	}
-	close(todo)
-	wg.Wait()
+	Each(len(holds), func(i int) {
+		holds[i].finish(context.Background(), true) // what fails is reported by Events.Cleaned
+	})
 }
 
 // token joins the epoch and the engine's number.

@@ -160,7 +160,7 @@ func TestGivingUpInTheLocalLine(t *testing.T) {
 		p.later("k")
 		ctx, cancel := context.WithCancel(t.Context())
 		failed := make(chan error, 1)
-		go func() { _, err := p.Acquire(ctx, "k", true); failed <- err }()
+		go func() { _, err := p.Acquire(ctx, Lock("k", true)); failed <- err }()
 		synctest.Wait()
 		last := p.later("k")
 		cancel()
@@ -184,7 +184,7 @@ func TestSilentEngine(t *testing.T) {
 				f := &faulty{Backend: r.be.Leases()}
 				f.vanish()
 				start := time.Now()
-				_, err := r.process(f).Acquire(context.Background(), "k", queue)
+				_, err := r.process(f).Acquire(context.Background(), Lock("k", queue))
 				if !errors.Is(err, lease.ErrUnavailable) || !errors.Is(err, lease.ErrUncertain) {
 					t.Errorf("error %v, want unavailable and uncertain", err)
 				}
@@ -206,7 +206,7 @@ func TestFinalFailureIsNotRepeated(t *testing.T) {
 			sends++
 			return lease.Answer{}, refused
 		}
-		_, err := r.process(f).Acquire(t.Context(), "k", true)
+		_, err := r.process(f).Acquire(t.Context(), Lock("k", true))
 		if !errors.Is(err, refused) || errors.Is(err, lease.ErrUncertain) || sends != 1 {
 			t.Errorf("error %v after %d sends, want the failure itself after one", err, sends)
 		}
@@ -332,7 +332,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 		}
 		blocked := r.process(nil).acquire("other")
 		waiting := make(chan error, 1)
-		go func() { _, err := p.Acquire(context.Background(), "other", true); waiting <- err }()
+		go func() { _, err := p.Acquire(context.Background(), Lock("other", true)); waiting <- err }()
 		synctest.Wait()
 		if err := p.Close(t.Context()); err != nil {
 			t.Fatalf("close: %v", err)
@@ -351,7 +351,7 @@ func TestCloseReleasesEverything(t *testing.T) {
 		if s := inspect(t, r.be.Leases(), "other"); s.Waiting != 0 {
 			t.Error("the waiter left its claim in the queue")
 		}
-		if _, err := p.Acquire(t.Context(), "k", true); !errors.Is(err, lease.ErrClosed) {
+		if _, err := p.Acquire(t.Context(), Lock("k", true)); !errors.Is(err, lease.ErrClosed) {
 			t.Errorf("acquire after close: %v", err)
 		}
 		if err := p.Close(t.Context()); err != nil {
@@ -384,7 +384,7 @@ func TestCallsThatNeverReturn(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range 200 {
 			wg.Go(func() {
-				if _, err := p.Acquire(ctx, fmt.Sprint("k", i), true); err == nil {
+				if _, err := p.Acquire(ctx, Lock(fmt.Sprint("k", i), true)); err == nil {
 					t.Error("acquired on an engine that hangs")
 				}
 			})

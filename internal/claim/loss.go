@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"time"
 
 	"github.com/concord-go/concord/lease"
@@ -24,7 +25,7 @@ func (h *Hold) loseLocked(cause lease.Cause, reason string, failure error) {
 		h.loss = &lease.LostError{Key: h.claim.Key, Token: h.token, Cause: cause, Reason: reason, Err: failure}
 	}
 	loss := h.loss
-	h.timer.Stop()
+	h.stopTimers()
 	h.mu.Unlock()
 
 	h.cancel(loss)
@@ -49,6 +50,14 @@ func (h *Hold) expire() {
 	}
 }
 
+// outstay ends a hold that has reached its longest time, and frees the key: unclean, since the work
+// has not said that it is over.
+func (h *Hold) outstay() {
+	k := h.keeper
+	h.lose(lease.Expired, "held for MaxHold", nil)
+	k.running.goes(func() { h.finish(context.WithoutCancel(h.ctx), true) })
+}
+
 // leave ends the hold's context because somebody asked the holder to go. The claim itself is kept
 // for the grace, so that the work can be wound up under the lock.
 func (h *Hold) leave(ask lease.Ask) {
@@ -59,7 +68,7 @@ func (h *Hold) leave(ask lease.Ask) {
 	}
 	h.asked = true
 	h.loss = &lease.LostError{Key: h.claim.Key, Token: h.token, Cause: lease.Revoked, Reason: ask.Reason}
-	h.grace = time.AfterFunc(ask.Grace, func() { _ = h.Release(h.ctx) })
+	h.grace = time.AfterFunc(ask.Grace, func() { h.finish(context.WithoutCancel(h.ctx), true) })
 	loss := h.loss
 	h.mu.Unlock()
 

@@ -15,11 +15,17 @@ import (
 //
 // The result is nil, lease.ErrNotHeld if the engine no longer had the hold, or lease.ErrUncertain.
 func (h *Hold) Release(ctx context.Context) error {
-	h.once.Do(func() { h.result = h.letGo(context.WithoutCancel(ctx)) })
+	h.finish(context.WithoutCancel(ctx), false)
 	return h.result
 }
 
-func (h *Hold) letGo(ctx context.Context) error {
+// finish is Release, or with unclean what the core does when the work has not said that it is over: a
+// lock-delay then keeps others out for a while.
+func (h *Hold) finish(ctx context.Context, unclean bool) {
+	h.once.Do(func() { h.result = h.letGo(ctx, unclean) })
+}
+
+func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 	k := h.keeper
 	k.running.add() // also while the Keeper closes: it waits for this
 	defer k.running.done()
@@ -27,7 +33,7 @@ func (h *Hold) letGo(ctx context.Context) error {
 	if h.state == holding {
 		h.state = released
 	}
-	h.timer.Stop()
+	h.stopTimers()
 	if h.grace != nil {
 		h.grace.Stop()
 	}
@@ -38,7 +44,7 @@ func (h *Hold) letGo(ctx context.Context) error {
 
 	bound := time.Now().Add(2 * attemptTimeout(h.claim.TTL))
 	for try := 1; ; try++ {
-		found, err := h.sendRelease(ctx, min(time.Until(bound), attemptTimeout(h.claim.TTL)))
+		found, err := h.sendRelease(ctx, min(time.Until(bound), attemptTimeout(h.claim.TTL)), unclean)
 		switch {
 		case err == nil && (found == lease.WasHeld || try > 1):
 			h.stop()
@@ -55,28 +61,28 @@ func (h *Hold) letGo(ctx context.Context) error {
 		}
 		pause := backoff(h.claim.TTL)
 		if time.Now().Add(pause).After(bound) {
-			k.running.goes(func() { k.clean(h) })
+			k.running.goes(func() { k.clean(h, unclean) })
 			return fmt.Errorf("%w: %w", lease.ErrUncertain, err)
 		}
 		time.Sleep(pause)
 	}
 }
 
-func (h *Hold) sendRelease(ctx context.Context, timeout time.Duration) (lease.Released, error) {
+func (h *Hold) sendRelease(ctx context.Context, timeout time.Duration, unclean bool) (lease.Released, error) {
 	k := h.keeper
 	return call(ctx, k, timeout, ordinary, func(ctx context.Context) (lease.Released, error) {
-		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain})
+		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain, Unclean: unclean})
 	})
 }
 
 // clean removes in the background what a claim may have left, until the engine has confirmed it or
 // has dropped it by itself. Close lets it try once more and no longer.
-func (k *Keeper) clean(h *Hold) {
+func (k *Keeper) clean(h *Hold, unclean bool) {
 	defer h.stop()
 	until := time.Now().Add(h.claim.TTL + h.claim.Delay)
 	closing := false
 	for try := 1; ; try++ {
-		_, err := h.sendRelease(context.WithoutCancel(h.ctx), attemptTimeout(h.claim.TTL))
+		_, err := h.sendRelease(context.WithoutCancel(h.ctx), attemptTimeout(h.claim.TTL), unclean)
 		if err == nil || !errors.Is(err, lease.ErrUnavailable) || closing || time.Now().After(until) {
 			k.opt.Events.Cleaned(h.claim.Key, try, err)
 			return

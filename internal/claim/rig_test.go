@@ -151,7 +151,7 @@ func (r rig) process(b lease.Backend, change ...func(*Options)) *process {
 
 func (p *process) acquire(key string) *Hold {
 	p.t.Helper()
-	h, err := p.Acquire(context.Background(), key, true)
+	h, err := p.Acquire(context.Background(), Lock(key, true))
 	if err != nil {
 		p.t.Fatalf("acquire %q: %v", key, err)
 	}
@@ -162,7 +162,7 @@ func (p *process) acquire(key string) *Hold {
 func (p *process) later(key string) <-chan *Hold {
 	got := make(chan *Hold, 1)
 	go func() {
-		if h, err := p.Acquire(context.Background(), key, true); err == nil {
+		if h, err := p.Acquire(context.Background(), Lock(key, true)); err == nil {
 			got <- h
 		}
 		close(got)
