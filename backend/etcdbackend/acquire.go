@@ -69,15 +69,17 @@ func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.An
 	put := clientv3.OpPut(name, value.encode(), clientv3.WithLease(life.id))
 
 	// Neither the claim nor its tombstone is there; without Queue, nothing on the key at all.
-	free, then := own, []clientv3.Op{put, readLine(c.line)}
+	all := readLine(c.line)
+	free, then := own, []clientv3.Op{put, all}
+	otherwise := []clientv3.Op{clientv3.OpGet(grave, clientv3.WithCountOnly()), readOwn(own), all}
 	if !w.Queue {
-		free, then = c.line, then[:1]
+		free, then, otherwise = c.line, then[:1], append(otherwise, readFirst(c.line))
 	}
 	r, err := b.client.Txn(ctx).
 		If(clientv3.Compare(clientv3.CreateRevision(free).WithPrefix(), "=", 0),
 			clientv3.Compare(clientv3.CreateRevision(grave), "=", 0)).
 		Then(then...).
-		Else(clientv3.OpGet(grave, clientv3.WithCountOnly()), readOwn(own), readLine(c.line), readFirst(c.line)).
+		Else(otherwise...).
 		Commit()
 	if isLeaseGone(err) {
 		b.lives.end(life)
@@ -103,7 +105,8 @@ func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.An
 
 	buried := r.Responses[0].GetResponseRange().Count > 0
 	mine := r.Responses[1].GetResponseRange().Kvs
-	all, first := r.Responses[2].GetResponseRange(), r.Responses[3].GetResponseRange().Kvs
+	line := r.Responses[2].GetResponseRange()
+	first := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
 	switch {
 	case buried:
 		return lease.Answer{Status: lease.Gone}, false, nil
@@ -112,7 +115,7 @@ func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.An
 		if !b.adopt(c, mine[0]) {
 			return a, true, b.clear(ctx, m)
 		}
-		b.table.apply(c, reading{rev: rev, own: m, found: true, mod: mine[0].ModRevision, list: members(all.Kvs), total: int(all.Count)})
+		b.table.apply(c, reading{rev: rev, own: m, found: true, mod: mine[0].ModRevision, list: members(line.Kvs), total: int(line.Count)})
 		a = b.table.answer(c, b.hub.healthy())
 		return a, a.Status == lease.Unknown, nil
 	case len(first) == 0: // all have gone since, or a marker of a later version is there

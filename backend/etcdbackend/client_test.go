@@ -16,6 +16,7 @@ type relay struct {
 	txns, grants, revokes, keeps, lives, watches, progress atomic.Int64
 
 	mu      sync.Mutex
+	around  func(ctx context.Context, execute func()) error
 	instead func(commit func() (*clientv3.TxnResponse, error)) (*clientv3.TxnResponse, error)
 	keep    func(next func() (*clientv3.LeaseKeepAliveResponse, error)) (*clientv3.LeaseKeepAliveResponse, error)
 	mute    bool // progress is not asked for
@@ -57,35 +58,55 @@ func (r *relay) take() counts {
 	return counts{r.txns.Swap(0), r.grants.Swap(0), r.revokes.Swap(0), r.lives.Swap(0)}
 }
 
+// onEach has a test run every request. What it returns as an error takes the place of the answer.
+func (r *relay) onEach(around func(ctx context.Context, execute func()) error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.around = around
+}
+
+// pass counts a request and sends it.
+func pass[R any](ctx context.Context, r *relay, count *atomic.Int64, send func() (*R, error)) (answer *R, err error) {
+	count.Add(1)
+	r.mu.Lock()
+	around := r.around
+	r.mu.Unlock()
+	if around == nil {
+		return send()
+	}
+	if failure := around(ctx, func() { answer, err = send() }); failure != nil {
+		return nil, failure
+	}
+	return answer, err
+}
+
 func (r *relay) Txn(ctx context.Context) clientv3.Txn {
-	return &relayTxn{Txn: r.Client.Txn(ctx), relay: r}
+	return &relayTxn{Txn: r.Client.Txn(ctx), ctx: ctx, relay: r}
 }
 
 func (r *relay) Grant(ctx context.Context, ttl int64) (*clientv3.LeaseGrantResponse, error) {
-	r.grants.Add(1)
-	return r.Client.Grant(ctx, ttl)
+	return pass(ctx, r, &r.grants, func() (*clientv3.LeaseGrantResponse, error) { return r.Client.Grant(ctx, ttl) })
 }
 
 func (r *relay) Revoke(ctx context.Context, id clientv3.LeaseID) (*clientv3.LeaseRevokeResponse, error) {
-	r.revokes.Add(1)
-	return r.Client.Revoke(ctx, id)
+	return pass(ctx, r, &r.revokes, func() (*clientv3.LeaseRevokeResponse, error) { return r.Client.Revoke(ctx, id) })
 }
 
 func (r *relay) KeepAliveOnce(ctx context.Context, id clientv3.LeaseID) (*clientv3.LeaseKeepAliveResponse, error) {
-	r.keeps.Add(1)
-	r.mu.Lock()
-	keep := r.keep
-	r.mu.Unlock()
-	next := func() (*clientv3.LeaseKeepAliveResponse, error) { return r.Client.KeepAliveOnce(ctx, id) }
-	if keep != nil {
-		return keep(next)
-	}
-	return next()
+	return pass(ctx, r, &r.keeps, func() (*clientv3.LeaseKeepAliveResponse, error) {
+		r.mu.Lock()
+		keep := r.keep
+		r.mu.Unlock()
+		next := func() (*clientv3.LeaseKeepAliveResponse, error) { return r.Client.KeepAliveOnce(ctx, id) }
+		if keep != nil {
+			return keep(next)
+		}
+		return next()
+	})
 }
 
 func (r *relay) TimeToLive(ctx context.Context, id clientv3.LeaseID, opts ...clientv3.LeaseOption) (*clientv3.LeaseTimeToLiveResponse, error) {
-	r.lives.Add(1)
-	return r.Client.TimeToLive(ctx, id, opts...)
+	return pass(ctx, r, &r.lives, func() (*clientv3.LeaseTimeToLiveResponse, error) { return r.Client.TimeToLive(ctx, id, opts...) })
 }
 
 func (r *relay) Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan {
@@ -134,6 +155,7 @@ func (r *relay) RequestProgress(ctx context.Context) error {
 
 type relayTxn struct {
 	clientv3.Txn
+	ctx   context.Context
 	relay *relay
 }
 
@@ -142,12 +164,13 @@ func (t *relayTxn) Then(ops ...clientv3.Op) clientv3.Txn { t.Txn = t.Txn.Then(op
 func (t *relayTxn) Else(ops ...clientv3.Op) clientv3.Txn { t.Txn = t.Txn.Else(ops...); return t }
 
 func (t *relayTxn) Commit() (*clientv3.TxnResponse, error) {
-	t.relay.txns.Add(1)
-	t.relay.mu.Lock()
-	instead := t.relay.instead
-	t.relay.mu.Unlock()
-	if instead != nil {
-		return instead(t.Txn.Commit)
-	}
-	return t.Txn.Commit()
+	return pass(t.ctx, t.relay, &t.relay.txns, func() (*clientv3.TxnResponse, error) {
+		t.relay.mu.Lock()
+		instead := t.relay.instead
+		t.relay.mu.Unlock()
+		if instead != nil {
+			return instead(t.Txn.Commit)
+		}
+		return t.Txn.Commit()
+	})
 }

@@ -24,8 +24,9 @@
 //
 // All claims of a process with about the same TTL share one lease: 2, 3, 5, 8, 13, 20, 30 s, 1, 2,
 // 5, 10, 20, 30 min, 1, 2, 4, 8, 12, 24 h, the first that is not below the wish. It is renewed
-// each third of the TTL by one request, however many claims are on it. So a claim cannot lapse
-// while its process lives, and when the lease ends, all claims on it end. A claim that is Alone
+// each third of the TTL by one request, however many claims are on it. A claim that its owner does
+// not ask about any more is released when the owner cannot believe in it any more, and when the
+// lease ends, all claims on it end. A claim that is Alone
 // has a lease of its own, which costs a request more.
 //
 // To acquire, to try and to release is one transaction each; a try that finds the key held by
@@ -51,6 +52,9 @@
 // minutes. A copy that arrives later than that would be granted to nobody, and block its key until
 // the lease of its process ends.
 //
+// A release that gets no answer is repeated in the background, up to 1024 at a time. Claims beyond
+// that are left to their lease, which is given up, while what is held moves to a new one.
+//
 // # What it does not promise
 //
 // Grants and releases are durable and linearizable: a majority of the members has written them. Two
@@ -58,6 +62,8 @@
 //
 //   - a process is paused in the middle of its work, so that it goes on after its lease has ended,
 //   - a server's clock runs faster than the holder's by more than one part in a thousand,
+//   - a leader was paused for longer than the TTL: when it goes on it may end leases that were
+//     renewed elsewhere, before it learns that another leads. Their holders are told at once,
 //   - the cluster is restored from a snapshot. Revisions, and with them tokens, then go back unless
 //     it is restored with a bumped revision; raise the epoch of the locks in any case.
 //

@@ -33,10 +33,11 @@ var calm = pace{every: 5 * time.Second, wait: 5 * time.Second}
 // first claim is made and kept: a watch that is opened for each wait may be served late, and costs
 // a request.
 type hub struct {
-	b     *Backend
-	pace  pace
-	once  sync.Once
-	ready chan struct{} // closed when the watch was first opened
+	b       *Backend
+	pace    pace
+	once    sync.Once
+	ready   chan struct{} // closed when the watch was first opened
+	refused chan error    // tells those who wait for that why it never will be
 
 	// heard is when the watch was last known to have missed nothing, as a duration since start;
 	// 0 = it is not.
@@ -50,7 +51,7 @@ type hub struct {
 var start = time.Now().Add(-time.Second)
 
 func newHub(b *Backend) *hub {
-	return &hub{b: b, pace: calm, ready: make(chan struct{}), watches: map[lease.Attempt]*watch{}}
+	return &hub{b: b, pace: calm, ready: make(chan struct{}), refused: make(chan error), watches: map[lease.Attempt]*watch{}}
 }
 
 // open starts the watch with the first call and returns when it stands.
@@ -64,6 +65,8 @@ func (h *hub) open(ctx context.Context) error {
 	select {
 	case <-h.ready:
 		return nil
+	case err := <-h.refused:
+		return err
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-h.b.work.ctx.Done():
@@ -92,14 +95,45 @@ func (h *hub) run(ctx context.Context) {
 		}
 		if opened {
 			pause = 0
+		} else {
+			err = h.why(ctx, err)
 		}
 		if pause == 0 { // once, not at every try
 			h.b.opt.Logger.Warn("etcdbackend: watch lost, claims that wait fall back to asking", "error", err)
 		}
 		pause = min(max(2*pause, reopenMin), reopenMax)
+		h.rest(ctx, pause/2+rand.N(pause/2), err)
+	}
+}
+
+// why finds out whether a watch that did not stand is refused by the server: the client makes any
+// error of it, and a read of the same names the right one.
+func (h *hub) why(ctx context.Context, err error) error {
+	ctx, cancel := context.WithTimeout(ctx, maxAttempt)
+	defer cancel()
+	few := []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(1)}
+	names := h.b.names
+	_, refusal := h.b.client.Txn(ctx).Then(clientv3.OpGet(names.claims, few...), clientv3.OpGet(names.words, few...)).Commit()
+	if refusal != nil && !temporary(refusal) {
+		return refusal
+	}
+	return err
+}
+
+// rest waits before the next session. If there is no sense in waiting for that, since the server
+// refuses the watch, callers are told so meanwhile.
+func (h *hub) rest(ctx context.Context, pause time.Duration, err error) {
+	refused := h.refused
+	if temporary(err) {
+		refused = nil
+	}
+	for timer := time.After(pause); ; {
 		select {
 		case <-ctx.Done():
-		case <-time.After(pause/2 + rand.N(pause/2)):
+			return
+		case <-timer:
+			return
+		case refused <- err:
 		}
 	}
 }

@@ -76,8 +76,10 @@ func (t *table) answer(c *claim, trusted bool) lease.Answer {
 	case !c.there() || left == 0:
 		return lease.Answer{Status: lease.Unknown}
 	case c.state == granted:
+		c.promise(left)
 		return lease.Answer{Status: lease.Granted, Token: uint64(c.rev), Left: left, Asked: c.wish()}
 	}
+	c.promise(left)
 	return lease.Answer{Status: lease.Queued, Rank: c.ahead.rank(), Next: t.next(c), Pushed: trusted && c.at >= t.base}
 }
 

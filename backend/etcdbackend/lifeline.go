@@ -23,11 +23,14 @@ type lifeline struct {
 	id  clientv3.LeaseID
 	ttl time.Duration // as granted
 
-	users int // claims on it; guarded by lifelines.mu
+	// Guarded by lifelines.mu.
+	users   int  // claims on it
+	retired bool // it ends when its users have left
 
-	mu   sync.Mutex
-	t0   time.Time
-	dead bool
+	mu      sync.Mutex
+	t0      time.Time
+	failure error // of the last renewal, if it failed
+	dead    bool
 }
 
 func (l *lifeline) span() time.Duration { return l.ttl - l.ttl/driftParts }
@@ -60,7 +63,22 @@ func (l *lifeline) renewed(t0 time.Time) bool {
 	if t0.After(l.t0) && !l.dead {
 		l.t0 = t0
 	}
+	l.failure = nil
 	return !l.dead
+}
+
+// failed notes that a renewal was not answered, or refused.
+func (l *lifeline) failed(err error) {
+	l.mu.Lock()
+	l.failure = err
+	l.mu.Unlock()
+}
+
+// news is the instant from which the lifeline lives, and why it could not be renewed since.
+func (l *lifeline) news() (t0 time.Time, failure error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.t0, l.failure
 }
 
 // kill ends the belief: the server no longer has the lease.

@@ -24,7 +24,7 @@ const (
 	// so each tombstone stays for one to two minutes.
 	graveTTL = 2 * time.Minute
 
-	// idleFor is how long a shared lease is renewed that no claim is on.
+	// idleFor is how long a shared lease is renewed that no claim is on, unless it is retired.
 	idleFor = 5 * time.Minute
 )
 
@@ -144,6 +144,27 @@ func (s *lifelines) use(l *lifeline) {
 	s.mu.Unlock()
 }
 
+// retire has a lifeline end when its users have moved to another one, or have gone.
+func (s *lifelines) retire(l *lifeline) {
+	if l == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	l.retired = true
+	for _, c := range s.shared {
+		if c.line == l {
+			c.line = nil
+		}
+	}
+}
+
+func (s *lifelines) isRetired(l *lifeline) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return l.retired
+}
+
 // drop ends one use. A lease of its own that nobody uses any more is revoked in the background;
 // should that fail it lapses by itself.
 func (s *lifelines) drop(l *lifeline, alone bool) {
@@ -208,15 +229,18 @@ func (s *lifelines) keep(ctx context.Context, c *class, l *lifeline) {
 		if l.users > 0 {
 			used = now
 		}
-		idle := now.Sub(used) > idleFor
-		if idle && c.line == l {
-			c.line = nil
+		idle := now.Sub(used) > idleFor || l.retired && l.users == 0
+		if idle {
 			delete(s.byID, l.id)
+			if c.line == l {
+				c.line = nil
+			}
 		}
 		s.mu.Unlock()
 		if idle {
 			return
 		}
+		s.b.endNeglected(now)
 		call, cancel := context.WithTimeout(ctx, attempt)
 		err := s.renew(call, l)
 		cancel()
@@ -229,6 +253,7 @@ func (s *lifelines) keep(ctx context.Context, c *class, l *lifeline) {
 			s.b.opt.Logger.Warn("etcdbackend: lease not renewed, trying on", "ttl", l.ttl, "error", err)
 		}
 		failure = err
+		l.failed(err)
 		// Wake up for the end, too: it is the end of all claims on the lease.
 		timer.Reset(min(again/2+rand.N(again/2), l.left(time.Now())))
 	}

@@ -42,7 +42,13 @@ func missing(tb testing.TB, why string) {
 // connect returns a client of the cluster.
 func connect(tb testing.TB, endpoints []string) *clientv3.Client {
 	tb.Helper()
-	client, err := clientv3.New(clientv3.Config{Endpoints: endpoints, DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	return connectWith(tb, clientv3.Config{Endpoints: endpoints})
+}
+
+func connectWith(tb testing.TB, c clientv3.Config) *clientv3.Client {
+	tb.Helper()
+	c.DialTimeout, c.Logger = 5*time.Second, zap.NewNop()
+	client, err := clientv3.New(c)
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -2,10 +2,12 @@ package etcdbackend
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"github.com/concord-go/concord/lease"
@@ -93,12 +95,23 @@ func (l *leases) release(ctx context.Context, r lease.Release) (lease.Released, 
 	return lease.WasWaiting, nil
 }
 
-// commit runs operations, together with the writing of a tombstone if one is wanted. A copy of
-// the acquire that arrives after that is refused for as long as the tombstone stays.
+// commit runs deletions, together with the writing of a tombstone if one is wanted. A copy of
+// the acquire that arrives after that is refused for as long as the tombstone stays. On a server
+// without space only the tombstone has to wait: the error says that it is still to be written.
 func (b *Backend) commit(ctx context.Context, ops []clientv3.Op, tombstone string, bury bool) (*clientv3.TxnResponse, error) {
 	if !bury {
 		return b.client.Txn(ctx).Then(ops...).Commit()
 	}
+	r, err := b.bury(ctx, ops, tombstone)
+	if errors.Is(err, rpctypes.ErrNoSpace) && len(ops) > 0 {
+		if _, failure := b.client.Txn(ctx).Then(ops...).Commit(); failure != nil {
+			err = failure
+		}
+	}
+	return r, err
+}
+
+func (b *Backend) bury(ctx context.Context, ops []clientv3.Op, tombstone string) (*clientv3.TxnResponse, error) {
 	for range settles {
 		id, err := b.lives.burial(ctx)
 		if err != nil {

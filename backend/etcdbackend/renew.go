@@ -56,9 +56,28 @@ func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answe
 	for i, c := range claims {
 		if c != nil && answers[i].Err == nil {
 			answers[i] = b.table.answer(c, b.hub.healthy())
+			if err := b.table.stuck(c); err != nil && answers[i].Status != lease.Unknown {
+				answers[i] = lease.Answer{Err: fail(ctx, verb, err)}
+			}
 		}
 	}
 	return answers
+}
+
+// stuck returns why the lease of a claim is not renewed, if its owner knows already how long it
+// lives: then the answer to a renewal is that it has failed.
+func (t *table) stuck(c *claim) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if c.life == nil {
+		return nil
+	}
+	t0, failure := c.life.news()
+	if t0.After(c.told) {
+		c.told = t0
+		return nil
+	}
+	return failure
 }
 
 // refresh gives the claim of one item its new life and metadata. A nil claim is one that this
@@ -89,9 +108,10 @@ func (l *leases) refresh(ctx context.Context, r *lease.Renewal) (*claim, error) 
 		wanted = ceilSeconds(r.TTL)
 	}
 	larger := wanted > int64(life.ttl.Seconds())
-	switch {
-	case larger || newer:
-		if err := b.rewrite(ctx, c, r, larger); err != nil {
+	switch retired := b.lives.isRetired(life); {
+	case larger || newer || retired:
+		// From a lease that is given up it moves when it can: the lease lives until then.
+		if err := b.rewrite(ctx, c, r, larger || retired); err != nil && (larger || newer) {
 			return nil, err
 		}
 		if larger || !c.alone {
@@ -106,13 +126,13 @@ func (l *leases) refresh(ctx context.Context, r *lease.Renewal) (*claim, error) 
 	return c, nil
 }
 
-// rewrite puts a claim on a longer lease, or replaces its metadata, or both. The claim keeps its
+// rewrite puts a claim on another lease, or replaces its metadata, or both. The claim keeps its
 // create revision, and with it its place and its token. The comparison lets no old copy through.
 // While it is not known which lease the claim is on, it is believed in as long as both live.
-func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longer bool) error {
+func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, moves bool) error {
 	var life *lifeline
 	var fresh bool
-	if longer {
+	if moves {
 		var err error
 		if life, fresh, err = b.mover(ctx, c, r.TTL); err != nil {
 			return err
@@ -122,7 +142,7 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longe
 		b.table.mu.Lock()
 		name, rev, mod, seq, there := c.name, c.rev, c.mod, c.seq, c.there()
 		b.table.mu.Unlock()
-		if !there || !longer && r.MetaSeq <= seq {
+		if !there || !moves && r.MetaSeq <= seq {
 			return nil
 		}
 		value, keep := "", []clientv3.OpOption{clientv3.WithIgnoreValue()}
@@ -131,7 +151,7 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longe
 			fresh := blob{attempt: c.attempt, seq: seq, owner: c.owner, meta: r.Meta}
 			value, keep = fresh.encode(), nil
 		}
-		if longer {
+		if moves {
 			keep = append(keep, clientv3.WithLease(life.id))
 		} else {
 			keep = append(keep, clientv3.WithIgnoreLease())
@@ -142,7 +162,7 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longe
 			Else(clientv3.OpGet(name)).
 			Commit()
 		if err != nil {
-			if longer && isLeaseGone(err) {
+			if moves && isLeaseGone(err) {
 				if fresh { // never sent before: the claim is where it was
 					b.table.update(func(*outbox) { c.other = nil })
 					b.lives.drop(life, c.alone)
@@ -157,7 +177,7 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longe
 					c.mod, c.seq = max(c.mod, txn.Header.Revision), max(c.seq, seq)
 				}
 			})
-			if longer {
+			if moves {
 				b.table.settle(c, life)
 			}
 			return nil
@@ -177,9 +197,9 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, longe
 				c.mod, c.seq = max(c.mod, kvs[0].ModRevision), max(c.seq, old.seq)
 			}
 		})
-		if longer && clientv3.LeaseID(kvs[0].Lease) == life.id { // the copy that was not answered did it
+		if moves && clientv3.LeaseID(kvs[0].Lease) == life.id { // the copy that was not answered did it
 			b.table.settle(c, life)
-			longer = false
+			moves = false
 		}
 	}
 	return errUnsettled

@@ -2,6 +2,7 @@ package etcdbackend
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -23,10 +24,21 @@ type cluster struct {
 	program   string
 }
 
-// ownCluster starts a cluster. The program is ETCD_PROGRAM, or etcd on the PATH.
-func ownCluster(t *testing.T, count int) *cluster {
+// ownCluster starts a cluster with further arguments. The program is ETCD_PROGRAM, or etcd on the
+// PATH.
+func ownCluster(t *testing.T, count int, args ...string) *cluster {
+	t.Helper()
+	return startCluster(t, count, nil, args)
+}
+
+// startCluster starts a cluster whose clients connect with secure, if it is not nil.
+func startCluster(t *testing.T, count int, secure *tls.Config, args []string) *cluster {
 	t.Helper()
 	k := &cluster{program: os.Getenv("ETCD_PROGRAM")}
+	scheme := "http://"
+	if secure != nil {
+		scheme = "https://"
+	}
 	if k.program == "" {
 		var err error
 		if k.program, err = exec.LookPath("etcd"); err != nil {
@@ -41,10 +53,10 @@ func ownCluster(t *testing.T, count int) *cluster {
 	}
 	dir := t.TempDir()
 	for i := range count {
-		client, peer := "http://"+k.endpoints[i], "http://"+peers[i]
-		k.args = append(k.args, []string{"--name", fmt.Sprint("n", i), "--data-dir", filepath.Join(dir, fmt.Sprint(i)), "--log-level", "error",
+		client, peer := scheme+k.endpoints[i], "http://"+peers[i]
+		k.args = append(k.args, append([]string{"--name", fmt.Sprint("n", i), "--data-dir", filepath.Join(dir, fmt.Sprint(i)), "--log-level", "error",
 			"--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-			"--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(all, ",")})
+			"--initial-advertise-peer-urls", peer, "--initial-cluster", strings.Join(all, ",")}, args...))
 		k.members = append(k.members, nil)
 		k.run(t, i)
 	}
@@ -53,7 +65,7 @@ func ownCluster(t *testing.T, count int) *cluster {
 			k.kill(i)
 		}
 	})
-	client := connect(t, k.endpoints)
+	client := connectWith(t, clientv3.Config{Endpoints: k.endpoints, TLS: secure})
 	eventually(t, "the cluster answers", func() bool {
 		for _, e := range k.endpoints {
 			ctx, cancel := context.WithTimeout(context.Background(), time.Second)
@@ -114,4 +126,15 @@ func (k *cluster) leader(t *testing.T, client *clientv3.Client) int {
 	}
 	t.Fatal("no leader")
 	return 0
+}
+
+// silent is the address of a server that accepts connections and says nothing.
+func silent(t *testing.T) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // the system accepts, and nobody reads
+	return l.Addr().String()
 }

@@ -20,6 +20,7 @@ const (
 // claim is what this backend object knows about one of its attempts. The table's mutex guards it.
 type claim struct {
 	attempt lease.Attempt
+	key     string
 	line    string // beginning of the names of the key
 	slot    string // names the claim in the line
 	number  int    // of the slot
@@ -35,6 +36,8 @@ type claim struct {
 	seq   uint64
 	life  *lifeline // what it is on
 	other *lifeline // what it may be on instead: a move was sent and not answered
+	told  time.Time // from when on it lives, as its owner knows
+	trust time.Time // up to when its owner may believe in it
 	asked *word     // the holder was asked to leave
 	until time.Time // when the grace of that is over
 
@@ -85,7 +88,7 @@ func (t *table) enter(w *lease.Claim, name string) *claim {
 	defer t.mu.Unlock()
 	c := t.claims[w.Attempt]
 	if c == nil {
-		c = &claim{attempt: w.Attempt, line: name, alone: w.Alone, owner: w.Owner, weight: w.Weight, limit: w.Limit}
+		c = &claim{attempt: w.Attempt, key: w.Key, line: name, alone: w.Alone, owner: w.Owner, weight: w.Weight, limit: w.Limit}
 		t.claims[w.Attempt] = c
 		l := t.lines[name]
 		if l == nil {
@@ -287,7 +290,7 @@ func (t *table) strike(c *claim, d deletion, out *outbox) {
 	case c.state == waiting && d.rev > c.at:
 		c.ahead.gone(d.name)
 		if c.at >= t.base && c.seat() {
-			out.tell(c, lease.Event{Kind: lease.EventGranted, Token: uint64(c.rev), Until: time.Now().Add(c.lives())})
+			out.tell(c, lease.Event{Kind: lease.EventGranted, Token: uint64(c.rev), Until: c.promise(c.lives())})
 		} else if c.ahead.blind() {
 			out.tell(c, lease.Event{Kind: lease.EventCheck})
 		}
