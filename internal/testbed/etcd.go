@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -87,35 +88,18 @@ func LaunchEtcd(ctx context.Context, dir string, opts *EtcdOptions) (*Etcd, erro
 	if err != nil {
 		return nil, err
 	}
-	for range portRetries {
-		var e *Etcd
-		e, err = launchEtcd(ctx, program, dir, count, opts.Args)
-		if err == nil {
-			return e, nil
-		}
-		if !errors.Is(err, errPortTaken) {
-			break
-		}
-	}
-	return nil, err
+	return onFreePorts(2*count, nil, func(ports []int) (*Etcd, error) {
+		return launchEtcd(ctx, program, dir, ports, opts.Args)
+	})
 }
 
-func launchEtcd(ctx context.Context, program, dir string, count int, args []string) (*Etcd, error) {
+// launchEtcd starts a member on each two of the ports.
+func launchEtcd(ctx context.Context, program, dir string, ports []int, args []string) (*Etcd, error) {
 	e := &Etcd{}
 	var members []string
-	used := map[int]bool{}
-	for i := range count {
-		n := &EtcdNode{program: program, name: fmt.Sprint("n", i+1), dir: filepath.Join(dir, fmt.Sprint("n", i+1))}
-		for _, port := range []*int{&n.port, &n.peer} {
-			for *port == 0 || used[*port] {
-				p, err := freePort()
-				if err != nil {
-					return nil, err
-				}
-				*port = p
-			}
-			used[*port] = true
-		}
+	for pair := range slices.Chunk(ports, 2) {
+		name := fmt.Sprint("n", len(e.nodes)+1)
+		n := &EtcdNode{program: program, name: name, port: pair[0], peer: pair[1], dir: filepath.Join(dir, name)}
 		members = append(members, n.name+"=http://"+loopback(n.peer))
 		e.nodes = append(e.nodes, n)
 	}
@@ -135,7 +119,7 @@ func launchEtcd(ctx context.Context, program, dir string, count int, args []stri
 		}, args...)
 	}
 	// A member becomes healthy when most are there, so all are started at once.
-	failures := make([]error, count)
+	failures := make([]error, len(e.nodes))
 	var all sync.WaitGroup
 	for i, n := range e.nodes {
 		all.Go(func() {

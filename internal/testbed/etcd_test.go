@@ -8,6 +8,7 @@ import (
 )
 
 func TestEtcdKillAndRestart(t *testing.T) {
+	t.Parallel()
 	e := StartEtcd(t, nil)
 	n, err := e.Leader()
 	if err != nil {
@@ -36,6 +37,7 @@ func TestEtcdKillAndRestart(t *testing.T) {
 }
 
 func TestEtcdThreeNodesElectAnotherLeader(t *testing.T) {
+	t.Parallel()
 	e := StartEtcd(t, &EtcdOptions{Nodes: 3})
 	if len(e.Endpoints()) != 3 {
 		t.Fatalf("%d endpoints", len(e.Endpoints()))
@@ -59,6 +61,7 @@ func TestEtcdThreeNodesElectAnotherLeader(t *testing.T) {
 }
 
 func TestEtcdLeavesNoProcess(t *testing.T) {
+	t.Parallel()
 	var pid int
 	t.Run("server", func(t *testing.T) { pid = StartEtcd(t, nil).nodes[0].proc.pid() })
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {

@@ -19,13 +19,10 @@ const (
 	redisProgram = "redis-server"
 	redisMajor   = 7 // the oldest major version that is supported
 
-	readyPoll   = 5 * time.Millisecond
-	readyProbe  = 500 * time.Millisecond
-	readyWait   = 20 * time.Second // loading included
-	portRetries = 5
+	readyPoll  = 5 * time.Millisecond
+	readyProbe = 500 * time.Millisecond
+	readyWait  = 20 * time.Second // loading included
 )
-
-var errPortTaken = errors.New("the port is in use")
 
 // RedisOptions are the settings of a server. Nil means the defaults.
 type RedisOptions struct {
@@ -48,10 +45,12 @@ type Redis struct {
 	program string
 	port    int
 	dir     string
+	config  string // a file that the server itself rewrites, or ""
 	args    []string
+	greet   [][]string // commands that are sent whenever the server has started
 
 	mu   sync.Mutex // held while the server starts or ends
-	proc *process
+	proc *process   // nil before the first start
 }
 
 // StartRedis starts a server that ends with the test, and returns when it answers. Without a
@@ -93,27 +92,25 @@ func LaunchRedis(ctx context.Context, dir string, opts *RedisOptions) (*Redis, e
 	if err != nil {
 		return nil, err
 	}
-	appendOnly := "no"
-	if opts.AppendOnly {
-		appendOnly = "yes"
-	}
-	r := &Redis{
-		program: program,
-		dir:     dir,
-		args:    append([]string{"--save", "", "--appendonly", appendOnly}, opts.Args...),
-	}
-	for range portRetries {
-		if r.port, err = freePort(); err != nil {
-			return nil, err
+	return onFreePorts(1, nil, func(ports []int) (*Redis, error) {
+		r := &Redis{
+			program: program,
+			port:    ports[0],
+			dir:     dir,
+			args:    append(persistence(opts.AppendOnly), opts.Args...),
 		}
-		if err = r.startLocked(ctx); !errors.Is(err, errPortTaken) {
-			break
-		}
+		err := r.start(ctx)
+		return r, err
+	})
+}
+
+// persistence returns the arguments of a server that keeps its data in an append-only file, or
+// not at all.
+func persistence(appendOnly bool) []string {
+	if appendOnly {
+		return []string{"--save", "", "--appendonly", "yes"}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return r, nil
+	return []string{"--save", "", "--appendonly", "no"}
 }
 
 // FindRedis returns the path of redis-server. The error says what is missing when there is none
@@ -158,7 +155,9 @@ func (r *Redis) Info(section string) (map[string]string, error) { return Info(r.
 func (r *Redis) Kill() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.proc.kill()
+	if r.proc != nil {
+		r.proc.kill()
+	}
 }
 
 // Stop lets the server end in good order (SIGTERM) and returns when it is gone. A server that is
@@ -166,7 +165,9 @@ func (r *Redis) Kill() {
 func (r *Redis) Stop() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.proc.stop()
+	if r.proc != nil {
+		r.proc.stop()
+	}
 }
 
 // Restart starts the server again, on the same port and with the same files, and returns when it
@@ -192,9 +193,25 @@ func (r *Redis) Resume() error {
 	return r.proc.resume()
 }
 
+// runs reports whether the server is up; a paused one is.
+func (r *Redis) runs() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.proc != nil && r.proc.running()
+}
+
+func (r *Redis) start(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.startLocked(ctx)
+}
+
 // startLocked starts the process and waits until it answers. On failure no process is left.
 func (r *Redis) startLocked(ctx context.Context) error {
 	args := append([]string{"--port", strconv.Itoa(r.port), "--bind", "127.0.0.1", "--dir", r.dir}, r.args...)
+	if r.config != "" {
+		args = append([]string{r.config}, args...)
+	}
 	logged := r.logSize()
 	proc, err := startProcess(r.program, args, r.logFile())
 	if err != nil {
@@ -217,9 +234,10 @@ func (r *Redis) startLocked(ctx context.Context) error {
 // its data and answers.
 func (r *Redis) waitReady(ctx context.Context, proc *process) error {
 	for {
-		info, err := command(r.Addr(), readyProbe, "INFO", "server")
-		if err == nil && parseInfo(info)["process_id"] == strconv.Itoa(proc.pid()) {
-			if _, err = command(r.Addr(), readyProbe, "PING"); err == nil { // an error while it loads
+		info, err := r.probe(ctx, []string{"INFO", "server"})
+		if err == nil && parseInfo(info.text)["process_id"] == strconv.Itoa(proc.pid()) {
+			// An error while it loads.
+			if _, err = r.probe(ctx, append([][]string{{"PING"}}, r.greet...)...); err == nil {
 				return nil
 			}
 		}
@@ -231,6 +249,13 @@ func (r *Redis) waitReady(ctx context.Context, proc *process) error {
 		case <-time.After(readyPoll):
 		}
 	}
+}
+
+// probe is exchange with this server, for at most readyProbe.
+func (r *Redis) probe(ctx context.Context, commands ...[]string) (reply, error) {
+	ctx, cancel := context.WithTimeout(ctx, readyProbe)
+	defer cancel()
+	return exchange(ctx, r.Addr(), commands...)
 }
 
 func (r *Redis) logFile() string { return filepath.Join(r.dir, "redis.log") }

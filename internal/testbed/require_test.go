@@ -1,6 +1,7 @@
 package testbed
 
 import (
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -22,15 +23,33 @@ func TestRequired(t *testing.T) {
 	}
 }
 
-// verdict records how missing ends a test. A real test ends at the first of these calls.
+// verdict records how a test ends.
 type verdict struct {
 	testing.TB
-	words []string
+	word string
 }
 
 func (v *verdict) Helper()               {}
-func (v *verdict) Skipf(string, ...any)  { v.words = append(v.words, "skipped") }
-func (v *verdict) Fatalf(string, ...any) { v.words = append(v.words, "failed") }
+func (v *verdict) Skipf(string, ...any)  { v.end("skipped") }
+func (v *verdict) Fatalf(string, ...any) { v.end("failed") }
+
+func (v *verdict) end(word string) {
+	v.word = word
+	runtime.Goexit()
+}
+
+// verdictOn returns how a test that calls start ends.
+func verdictOn(t *testing.T, start func(tb testing.TB)) string {
+	t.Helper()
+	v := &verdict{TB: t, word: "went on"}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		start(v)
+	}()
+	<-done
+	return v.word
+}
 
 func TestMissing(t *testing.T) {
 	t.Setenv("PATH", t.TempDir())
@@ -40,9 +59,14 @@ func TestMissing(t *testing.T) {
 	}
 	for list, want := range map[string]string{"": "skipped", "redis": "failed"} {
 		t.Setenv(requireEnv, list)
-		v := &verdict{TB: t}
-		if missing(v, "redis", err); v.words[0] != want {
-			t.Errorf("with %s=%q the test was %s, want %s", requireEnv, list, v.words[0], want)
+		for name, start := range map[string]func(testing.TB){
+			"redis":    func(tb testing.TB) { StartRedis(tb, nil) },
+			"sentinel": func(tb testing.TB) { StartSentinel(tb, nil) },
+			"cluster":  func(tb testing.TB) { StartCluster(tb, nil) },
+		} {
+			if got := verdictOn(t, start); got != want {
+				t.Errorf("%s, with %s=%q: the test %s, want %s", name, requireEnv, list, got, want)
+			}
 		}
 	}
 }

@@ -11,6 +11,11 @@
 // is built from its pinned module, once. A missing redis-server or C compiler
 // is installed where that needs no question: as root on Debian, and with Homebrew on a Mac.
 // Elsewhere it prints the command to run, and fails.
+//
+// Suites that need Redis Sentinel, Redis Cluster or an etcd of three nodes start them while they
+// run. Those that do no harm to servers use the ones named by REDIS_SENTINEL_ADDRS (with
+// REDIS_SENTINEL_MASTER, unless the primary is named concord), REDIS_CLUSTER_ADDRS and
+// ETCD_CLUSTER_ENDPOINTS instead.
 package main
 
 import (
@@ -76,6 +81,9 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer server.stop()
+	if err := showRunning(); err != nil {
+		return err
+	}
 	if s.exec != "" {
 		return child(ctx, os.Stdout, "sh", "-c", s.exec)
 	}

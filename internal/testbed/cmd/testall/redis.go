@@ -23,14 +23,11 @@ type server struct {
 // environment.
 func useRedis(ctx context.Context) (server, error) {
 	if addr := os.Getenv(addrEnv); addr != "" {
-		info, err := testbed.Info(addr, "server")
-		if err == nil {
-			err = testbed.CheckRedisVersion(info["redis_version"])
-		}
+		version, err := redisVersion(addr)
 		if err != nil {
 			return server{}, fmt.Errorf("%s=%s: %w", addrEnv, addr, err)
 		}
-		fmt.Printf("redis %s at %s, not started here\n", info["redis_version"], addr)
+		fmt.Printf("redis %s at %s, not started here\n", version, addr)
 		return server{}, require("redis", addrEnv, addr)
 	}
 	if err := needRedis(ctx); err != nil {
