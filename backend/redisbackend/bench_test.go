@@ -168,3 +168,87 @@ func BenchmarkHandOff(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkShares measures what is not a plain lock: the time between two grants of permits, with
+// one of four in use by each, and of writers among readers; and ten keys at once.
+func BenchmarkShares(b *testing.B) {
+	const waiters = 16
+	compete := func(b *testing.B, client func(n int) (do func(ctx context.Context, fn func()) error, stop func())) {
+		ctx, cancel := context.WithCancel(context.Background())
+		grants, done := make(chan struct{}), make(chan struct{})
+		for n := range waiters {
+			do, stop := client(n)
+			b.Cleanup(stop)
+			go func() {
+				defer func() { done <- struct{}{} }()
+				for ctx.Err() == nil {
+					_ = do(ctx, func() {
+						select {
+						case grants <- struct{}{}:
+						case <-ctx.Done():
+						}
+					})
+				}
+			}()
+		}
+		for range 4 * waiters {
+			<-grants // until all wait in line
+		}
+		b.ReportAllocs()
+		start := time.Now()
+		for b.Loop() {
+			<-grants
+		}
+		b.ReportMetric(float64(b.N)/time.Since(start).Seconds(), "grants/s")
+		cancel()
+		for range waiters {
+			<-done
+		}
+	}
+	b.Run("permits", func(b *testing.B) {
+		client, prefix := testClient(b)
+		compete(b, func(int) (func(context.Context, func()) error, func()) {
+			s, err := lock.NewSemaphore(testLeases(b, client, prefix), 4, nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func(ctx context.Context, fn func()) error {
+				return s.Do(ctx, "k", 1, func(context.Context, *lock.Share) error { fn(); return nil })
+			}, func() { _ = s.Close(context.Background()) }
+		})
+	})
+	b.Run("readers and writers", func(b *testing.B) {
+		client, prefix := testClient(b)
+		compete(b, func(n int) (func(context.Context, func()) error, func()) {
+			l, err := lock.NewRW(testLeases(b, client, prefix), nil)
+			if err != nil {
+				b.Fatal(err)
+			}
+			return func(ctx context.Context, fn func()) error {
+				if n%4 == 0 {
+					return l.DoWrite(ctx, "k", func(context.Context, *lock.WriteLease) error { fn(); return nil })
+				}
+				return l.DoRead(ctx, "k", func(context.Context, *lock.Share) error { fn(); return nil })
+			}, func() { _ = l.Close(context.Background()) }
+		})
+	})
+	b.Run("ten keys", func(b *testing.B) {
+		client, prefix := testClient(b)
+		locks := testLocker(b, client, prefix, nil)
+		var keys []string
+		for i := range 10 {
+			keys = append(keys, fmt.Sprint("k", i))
+		}
+		ctx := context.Background()
+		b.ReportAllocs()
+		for b.Loop() {
+			g, err := locks.AcquireAll(ctx, keys...)
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := g.Release(ctx); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}

@@ -12,6 +12,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/backend/redisbackend"
+	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -43,25 +44,32 @@ func testClient(tb testing.TB) (client *redis.Client, prefix string) {
 // testLocker returns a Locker that stands for a process of its own.
 func testLocker(tb testing.TB, client *redis.Client, prefix string, o *lock.Options) *lock.Locker {
 	tb.Helper()
+	locks, err := lock.New(testLeases(tb, client, prefix), o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { closeSoon(tb, locks.Close) })
+	return locks
+}
+
+// closeSoon closes something, which must not take long.
+func closeSoon(tb testing.TB, end func(context.Context) error) {
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	if err := end(ctx); err != nil {
+		tb.Error(err)
+	}
+}
+
+// testLeases returns the port of a backend that ends with the test.
+func testLeases(tb testing.TB, client *redis.Client, prefix string) lease.Backend {
+	tb.Helper()
 	be, err := redisbackend.New(client, &redisbackend.Options{Prefix: prefix})
 	if err != nil {
 		tb.Fatal(err)
 	}
-	locks, err := lock.New(be.Leases(), o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
-		defer cancel()
-		if err := locks.Close(ctx); err != nil {
-			tb.Error(err)
-		}
-		if err := be.Close(ctx); err != nil {
-			tb.Error(err)
-		}
-	})
-	return locks
+	tb.Cleanup(func() { closeSoon(tb, be.Close) })
+	return be.Leases()
 }
 
 func waitFor(tb testing.TB, done func() bool) {

@@ -86,6 +86,7 @@ func (b *Backend) keeper(ctx context.Context, args []any) (pipeliner, error) {
 // redirected handles an answer by which a node of a cluster points to another one. Here the
 // library does not follow, so the caller has to ask again, when it knows better.
 func (b *Backend) redirected(ctx context.Context, err error) error {
+	b.lookAgain(ctx, err)
 	if b.cluster != nil && (redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK")) {
 		b.cluster.ReloadState(ctx)
 	}

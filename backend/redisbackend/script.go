@@ -5,6 +5,7 @@ import (
 	"crypto/sha1"
 	_ "embed"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -87,9 +88,20 @@ func (command) NoRetry() bool { return true }
 func (b *Backend) do(ctx context.Context, args ...any) (any, error) {
 	cmd := command{redis.NewCmd(ctx, args...)}
 	if err := b.client.Process(ctx, cmd); err != nil {
+		b.lookAgain(ctx, err)
 		return nil, b.explain(err)
 	}
 	return cmd.Result()
+}
+
+// lookAgain has the client of a cluster ask who keeps what when it did not get an answer, for the
+// node may have been replaced. By itself the library does so only where it may send again.
+func (b *Backend) lookAgain(ctx context.Context, err error) {
+	var answer redis.Error
+	if b.cluster == nil || errors.As(err, &answer) || errors.Is(err, context.Canceled) {
+		return
+	}
+	b.cluster.ReloadState(ctx)
 }
 
 // eval runs a script by its digest, and by its source where the server does not know it (which
