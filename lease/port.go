@@ -57,8 +57,11 @@ type Backend interface {
 	// running or will start when stop has returned.
 	Watch(key string, a Attempt, notify func(Event)) (stop func())
 
-	// Observe calls notify for every change of an announced key until ctx ends, and returns its
-	// error. Engines whose Capabilities lack Announce return [ErrUnsupported].
+	// Observe calls notify for every change of an announced key, one after the other and in order,
+	// until ctx ends, and returns its error. The first call has the kind ChangeGap: changes after it
+	// are told. It comes again whenever changes may have been missed, never silently; Inspect then
+	// tells the state. notify must not block for long. Engines whose Capabilities lack Announce
+	// return [ErrUnsupported].
 	Observe(ctx context.Context, key string, notify func(Change)) error
 
 	// Capabilities says what this engine can do.
@@ -210,12 +213,10 @@ type Event struct {
 	Ask   Ask       // Asked, Revoked
 }
 
-// Change tells an observer what happened to an announced key. A Prev that is not the Token of the
-// change before means that changes were missed; Inspect tells the state.
+// Change tells an observer what happened to an announced key.
 type Change struct {
 	Kind  ChangeKind
-	Token uint64 // the grant it speaks of
-	Prev  uint64 // the grant of the change before
+	Token uint64 // the grant it speaks of; 0 for a gap
 }
 
 // ChangeKind tells changes apart.
@@ -223,7 +224,8 @@ type ChangeKind uint8
 
 // The kinds of change.
 const (
-	ChangeSeated ChangeKind = iota + 1 // a claim was granted
+	ChangeGap    ChangeKind = iota + 1 // what happened before may have been missed
+	ChangeSeated                       // a claim was granted
 	ChangeEnded                        // a seat ended
 	ChangeMeta                         // the metadata of a seat was replaced
 )

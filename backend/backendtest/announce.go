@@ -23,8 +23,7 @@ func (o *observer) list() []lease.Change {
 	return slices.Clone(o.changes)
 }
 
-// observe starts an observer and returns when its first change has come: the port does not say
-// when Observe has begun to listen, so a few grants are spent on finding out.
+// observe starts an observer and returns when it is told that it is listening.
 func (r *rig) observe(key string) *observer {
 	r.Helper()
 	o := &observer{}
@@ -50,13 +49,22 @@ func (r *rig) observe(key string) *observer {
 	})
 	for give := r.deadline(); len(o.list()) == 0; r.pause() {
 		if time.Now().After(give) {
-			r.broken("Observe is told about every change of an announced key", "nothing", "a seat and an end")
+			r.broken("Observe tells when it has begun to listen", "nothing", "a gap")
 		}
-		c := r.announced(key)
-		r.hold(c)
-		r.release(c, lease.WasHeld)
 	}
+	same(r, "Observe tells first that it has begun to listen", o.list()[0], lease.Change{Kind: lease.ChangeGap})
 	return o
+}
+
+// is waits until as many changes have come as are wanted, and compares them.
+func (o *observer) is(r *rig, promise string, want []lease.Change) {
+	r.Helper()
+	for give := r.deadline(); len(o.list()) < len(want) && time.Now().Before(give); {
+		r.pause()
+	}
+	if got := o.list(); len(got) < len(want) || !slices.Equal(got[:len(want)], want) {
+		r.broken(promise, fmt.Sprintf("%+v", got), fmt.Sprintf("%+v", want))
+	}
 }
 
 func (r *rig) announced(key string) lease.Claim {
@@ -79,46 +87,50 @@ func announceChanges(r *rig) {
 	g2 := r.becomes("a release grants to the next waiter", second)
 	r.revoke("Revoke finds the seat", lease.Revocation{Key: "k", Token: g2.Token, Force: true}, true)
 
-	want := []string{
-		fmt.Sprint("seated ", g1.Token), fmt.Sprint("meta ", g1.Token), fmt.Sprint("ended ", g1.Token),
-		fmt.Sprint("seated ", g2.Token), fmt.Sprint("ended ", g2.Token),
-	}
-	names := map[lease.ChangeKind]string{lease.ChangeSeated: "seated", lease.ChangeEnded: "ended", lease.ChangeMeta: "meta"}
-	for give := r.deadline(); ; r.pause() {
-		var got []string
-		for _, c := range o.list() {
-			if c.Token >= g1.Token {
-				got = append(got, fmt.Sprint(names[c.Kind], " ", c.Token))
-			}
-		}
-		if slices.Equal(got, want) {
-			break
-		}
-		if slices.Contains(got, want[len(want)-1]) || time.Now().After(give) {
-			r.broken("Observe is told about every change, once and in order", got, want)
-		}
-	}
-	changes := o.list()
-	for i := 1; i < len(changes); i++ {
-		same(r, fmt.Sprintf("Prev is the grant of the change before (change %d of %+v)", i, changes), changes[i].Prev, changes[i-1].Token)
-	}
+	o.is(r, "Observe is told about every change, once and in order", []lease.Change{
+		{Kind: lease.ChangeGap},
+		{Kind: lease.ChangeSeated, Token: g1.Token},
+		{Kind: lease.ChangeMeta, Token: g1.Token},
+		{Kind: lease.ChangeEnded, Token: g1.Token},
+		{Kind: lease.ChangeSeated, Token: g2.Token},
+		{Kind: lease.ChangeEnded, Token: g2.Token},
+	})
 }
 
 func announceOthers(r *rig) {
 	o := r.observe("k")
 	r.hold(r.announced("other"))
-	last := r.announced("k")
-	g := r.hold(last)
-	for give := r.deadline(); ; r.pause() {
-		changes := o.list()
-		if n := len(changes); n > 0 && changes[n-1].Token == g.Token {
-			for i := 1; i < n; i++ {
-				same(r, "changes are for their own key, without a gap", changes[i].Prev, changes[i-1].Token)
-			}
-			return
-		}
-		if time.Now().After(give) {
-			r.broken("Observe is told about every change", fmt.Sprintf("%+v", changes), g.Token)
-		}
+	first := r.announced("k")
+	g := r.hold(first)
+	r.release(first, lease.WasHeld)
+	o.is(r, "changes are for their own key", []lease.Change{
+		{Kind: lease.ChangeGap}, {Kind: lease.ChangeSeated, Token: g.Token}, {Kind: lease.ChangeEnded, Token: g.Token},
+	})
+}
+
+// announceMembers: many hold at the same time, come and go, and one lapses.
+func announceMembers(r *rig) {
+	if !r.caps.Limits {
+		r.Skip("the engine has no limit 0")
 	}
+	o := r.observe("k")
+	want := []lease.Change{{Kind: lease.ChangeGap}}
+	join := func(c lease.Claim) (lease.Claim, uint64) {
+		c.Announce, c.Limit = true, 0
+		g := r.hold(c)
+		want = append(want, lease.Change{Kind: lease.ChangeSeated, Token: g.Token})
+		return c, g.Token
+	}
+	leave := func(token uint64) { want = append(want, lease.Change{Kind: lease.ChangeEnded, Token: token}) }
+	join(r.claim("k"))
+	for range 3 {
+		c, token := join(r.claim("k"))
+		r.release(c, lease.WasHeld)
+		leave(token)
+	}
+	brief, token := join(r.brief())
+	r.lapse(brief)
+	leave(token)
+	join(r.claim("k")) // a verb on the key notices the end, at the latest
+	o.is(r, "Observe is told about every member that comes, goes and lapses", want)
 }

@@ -122,6 +122,7 @@ var leaseCases = []leaseCase{
 
 	{name: "announce/every change in order", needs: "Announce", waits: true, run: announceChanges},
 	{name: "announce/only its own key", needs: "Announce", waits: true, run: announceOthers},
+	{name: "announce/members come and go", needs: "Announce", waits: true, run: announceMembers},
 
 	{name: "random/agrees with the model", waits: true, run: randomAgreement},
 	{name: "concurrent/one holder at a time", waits: true, run: concurrentSafety},

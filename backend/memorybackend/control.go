@@ -127,8 +127,8 @@ func (c *Control) Flush() {
 
 // DropEvents silently loses all events while drop is true: grants, requests to leave, revocations,
 // changes. A waiting claim is then answered that pushes do not get through. When drop becomes false
-// events pass again and every watched claim is told to check, as by an engine that has
-// reconnected; observers see the gap at the next change.
+// events pass again, every watched claim is told to check and every observer of a gap, as by an
+// engine that has reconnected.
 //
 // Use it to test that everything still happens without events, only later.
 func (c *Control) DropEvents(drop bool) {
@@ -141,7 +141,12 @@ func (c *Control) DropEvents(drop bool) {
 	}
 	for _, feeds := range c.b.table.watchers {
 		for _, f := range feeds {
-			f.send(lease.Event{Kind: lease.EventCheck})
+			f.send(f.gap)
+		}
+	}
+	for _, k := range c.b.table.keys {
+		for _, f := range k.observers {
+			f.send(f.gap)
 		}
 	}
 }
@@ -149,6 +154,9 @@ func (c *Control) DropEvents(drop bool) {
 // lose forgets the claims of a key. Its observers are not part of the server's data.
 func (t *table) lose(k *key) {
 	clear(k.claims)
-	k.seats, k.queue, k.used, k.last = nil, nil, 0, 0
+	k.seats, k.queue, k.used = nil, nil, 0
+	for _, f := range k.observers {
+		f.send(gap)
+	}
 	t.sweep(k)
 }

@@ -34,7 +34,6 @@ type key struct {
 	end       time.Time // no claim lives longer
 	index     int       // in table.due; -1 while there are no claims
 	observers []*feed[lease.Change]
-	last      uint64 // token of the last change told to observers
 }
 
 func (k *key) ends() time.Time { return k.end }

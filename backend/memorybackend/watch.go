@@ -8,8 +8,8 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// maxPending is how many events may wait for a callback. Beyond it all of them are dropped, which
-// observers see as a gap.
+// maxPending is how many events may wait for a callback. Beyond it all of them are dropped, and
+// what says so takes their place.
 const maxPending = 1 << 14
 
 // hub is what all feeds share. The backend's mutex guards it.
@@ -40,6 +40,7 @@ func (h *hub) quiesce(ctx context.Context) int {
 type feed[E any] struct {
 	hub     *hub
 	notify  func(E)
+	gap     E // says that events were missed
 	pending []E
 	running bool
 	stopped bool
@@ -51,7 +52,7 @@ func (f *feed[E]) send(e E) {
 		return
 	}
 	if len(f.pending) == maxPending {
-		f.pending = nil
+		f.pending = append(f.pending[:0], f.gap)
 	}
 	f.pending = append(f.pending, e)
 	if !f.running {
@@ -102,7 +103,7 @@ type watched struct {
 // which they happened. The callback may call the backend, but neither its own stop nor Close.
 func (l leases) Watch(key string, a lease.Attempt, notify func(lease.Event)) (stop func()) {
 	b, w := l.b, watched{key, a}
-	f := &feed[lease.Event]{hub: &b.hub, notify: notify}
+	f := &feed[lease.Event]{hub: &b.hub, notify: notify, gap: lease.Event{Kind: lease.EventCheck}}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.table.watchers[w] = append(b.table.watchers[w], f)
@@ -117,14 +118,16 @@ func (l leases) Watch(key string, a lease.Attempt, notify func(lease.Event)) (st
 	}
 }
 
-// Observe implements [lease.Backend]. It starts with the changes after its call; read the state
-// with Inspect once it runs.
+// gap is the change that says that changes were missed.
+var gap = lease.Change{Kind: lease.ChangeGap}
+
+// Observe implements [lease.Backend].
 func (l leases) Observe(ctx context.Context, name string, notify func(lease.Change)) error {
 	if err := lease.ValidateKey(name); err != nil {
 		return err
 	}
 	b := l.b
-	f := &feed[lease.Change]{hub: &b.hub, notify: notify}
+	f := &feed[lease.Change]{hub: &b.hub, notify: notify, gap: gap}
 	if err := b.observe(ctx, name, f); err != nil {
 		return err
 	}
@@ -148,6 +151,7 @@ func (b *Backend) observe(ctx context.Context, name string, f *feed[lease.Change
 	}
 	k := b.table.open(name)
 	k.observers = append(k.observers, f)
+	f.send(gap)
 	return nil
 }
 
@@ -176,9 +180,7 @@ func (t *table) announce(k *key, c *claim, kind lease.ChangeKind) {
 	if !c.Announce {
 		return
 	}
-	change := lease.Change{Kind: kind, Token: c.token, Prev: k.last}
-	k.last = c.token
 	for _, f := range k.observers {
-		f.send(change)
+		f.send(lease.Change{Kind: kind, Token: c.token})
 	}
 }

@@ -162,11 +162,12 @@ func TestObserve(t *testing.T) {
 		e.inspect("another key") // notices the end
 		synctest.Wait()
 		want := []lease.Change{
-			{Kind: lease.ChangeSeated, Token: first, Prev: 0},
-			{Kind: lease.ChangeMeta, Token: first, Prev: first},
-			{Kind: lease.ChangeEnded, Token: first, Prev: first},
-			{Kind: lease.ChangeSeated, Token: second, Prev: first},
-			{Kind: lease.ChangeEnded, Token: second, Prev: second},
+			{Kind: lease.ChangeGap},
+			{Kind: lease.ChangeSeated, Token: first},
+			{Kind: lease.ChangeMeta, Token: first},
+			{Kind: lease.ChangeEnded, Token: first},
+			{Kind: lease.ChangeSeated, Token: second},
+			{Kind: lease.ChangeEnded, Token: second},
 		}
 		if !slices.Equal(got, want) {
 			t.Errorf("changes %+v\nwant %+v", got, want)
@@ -181,20 +182,47 @@ func TestObserve(t *testing.T) {
 	})
 }
 
+func TestObserverIsToldOfGaps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := newEngine(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		gaps := 0
+		go func() {
+			_ = e.Leases().Observe(ctx, "k", func(c lease.Change) {
+				if c.Kind == lease.ChangeGap {
+					gaps++
+				}
+			})
+		}()
+		synctest.Wait()
+		for i, lose := range []func(){
+			func() {}, // the beginning
+			func() { e.Control().Lose("k") },
+			func() { e.Control().Flush() },
+			func() { e.Control().DropEvents(true); e.Control().DropEvents(false) },
+		} {
+			lose()
+			synctest.Wait()
+			if gaps != i+1 {
+				t.Errorf("%d gaps, want %d", gaps, i+1)
+			}
+		}
+	})
+}
+
 func TestSlowObserverSeesAGap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := newEngine(t)
 		ctx, cancel := context.WithCancel(t.Context())
-		var last uint64
 		var gaps, changes int
 		goOn := make(chan struct{})
 		go func() {
 			_ = e.Leases().Observe(ctx, "k", func(c lease.Change) {
 				<-goOn
-				if c.Prev != last {
+				if c.Kind == lease.ChangeGap {
 					gaps++
 				}
-				last = c.Token
 				changes++
 			})
 		}()
@@ -207,7 +235,7 @@ func TestSlowObserverSeesAGap(t *testing.T) {
 		}
 		close(goOn)
 		synctest.Wait()
-		if gaps != 1 || changes == 0 || changes > maxPending+1 {
+		if gaps != 2 || changes == 0 || changes > maxPending+1 {
 			t.Errorf("%d gaps, %d changes", gaps, changes)
 		}
 		cancel()

@@ -24,9 +24,6 @@ func (l *leases) AcquireAll(ctx context.Context, claims []lease.Claim) ([]lease.
 	}
 	order := make([]int, len(claims))
 	for i := range claims {
-		if claims[i].Announce {
-			return nil, fail(ctx, verb, unsupported("announce"))
-		}
 		order[i] = i
 	}
 	slices.SortFunc(order, func(i, j int) int {
@@ -61,7 +58,7 @@ func (l *leases) acquireSite(ctx context.Context, s *site, claims []lease.Claim,
 	if err := b.contact(ctx, s); err != nil {
 		return false, err
 	}
-	args := make([]any, 3, 8+14*len(group))
+	args := make([]any, 3, 8+15*len(group))
 	for _, i := range group {
 		key, queue, seats, tombstone, counter := b.names.claim(claims[i].Key, string(claims[i].Attempt))
 		args = append(args, key, queue, seats, counter, tombstone)
@@ -73,7 +70,7 @@ func (l *leases) acquireSite(ctx context.Context, s *site, claims []lease.Claim,
 		c := &claims[i]
 		ttl, window := lives(c)
 		args = append(args, string(c.Attempt), ttl, window, makeBlob(c.Owner, c.Meta),
-			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch)
+			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch, flag(c.Announce))
 	}
 	era := s.era.Load()
 	for again := false; ; again = true {

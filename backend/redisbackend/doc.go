@@ -62,7 +62,8 @@
 // resource that checks tokens refuses the earlier of two holders: see [Backend.Guard] for data on
 // this server, and package fence.
 //
-// Observe is not there yet; requests for it match lease.ErrUnsupported.
+// Observers of a key are told of every change while their connection stands, and of every gap. Each
+// has a connection of its own.
 //
 // # On the server
 //

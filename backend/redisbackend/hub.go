@@ -3,7 +3,6 @@ package redisbackend
 import (
 	"context"
 	"log/slog"
-	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,14 +13,9 @@ import (
 )
 
 const (
-	pingEvery = time.Second             // while the subscription is open
 	healthFor = 1500 * time.Millisecond // after the last sign of life
-	silence   = 3 * time.Second         // without any sign of life the connection is given up
 	keepIdle  = 30                      // pings without a watch, then the connection is dropped
 	maxLines  = 32                      // connections of one backend object, for as many buckets of a cluster
-
-	retryMin = 100 * time.Millisecond
-	retryMax = 3 * time.Second
 )
 
 // hub gets the events of this backend object and hands them to those who watch an attempt. For
@@ -179,90 +173,30 @@ func (l *line) retire() {
 // run keeps the subscription until ctx ends.
 func (l *line) run(ctx context.Context) {
 	defer l.stop()
-	pause := time.Duration(0)
-	for ctx.Err() == nil {
-		confirmed, err := l.session(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if confirmed {
-			pause = 0
-		}
-		if pause == 0 { // once, not at every try
-			l.hub.log.Warn("redisbackend: subscription lost, waiters fall back to asking", "channel", l.channel, "error", err)
-		}
-		l.hub.broken(ctx)
-		if !confirmed {
-			pause = min(max(2*pause, retryMin), retryMax)
-			select {
-			case <-ctx.Done():
-			case <-time.After(pause/2 + rand.N(pause/2)):
+	idle := 0
+	sub := &subscription{
+		hub: l.hub, channel: l.channel, effect: "waiters fall back to asking",
+		begins: l.check,
+		alive:  func() { l.heard.Store(int64(time.Since(start))) },
+		breaks: func() {
+			if l.heard.Swap(0) != 0 {
+				l.era.Add(1)
 			}
-		}
-	}
-}
-
-// session subscribes once and receives until an error, and reports whether the subscription was
-// ever confirmed. go-redis reconnects a broken PubSub by itself, but tells nobody when, and after
-// a timeout in the middle of a message it would go on reading there. So an error is the end, and
-// the next session begins with a connection of its own.
-func (l *line) session(ctx context.Context) (confirmed bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	sub := l.hub.subscribe(ctx, l.channel)
-	var pings sync.WaitGroup
-	pings.Go(func() { l.ping(ctx, sub) })
-	defer pings.Wait()
-	defer cancel()
-	defer func() {
-		if l.heard.Swap(0) != 0 {
-			l.era.Add(1)
-		}
-	}()
-	for {
-		m, err := sub.ReceiveTimeout(ctx, silence)
-		if err != nil {
-			return confirmed, err
-		}
-		if s, ok := m.(*redis.Subscription); ok {
-			if s.Kind != l.hub.kind {
-				return confirmed, errMoved
+		},
+		receive: l.receive,
+		ticks: func() { // ends an idle line
+			l.hub.mu.Lock()
+			defer l.hub.mu.Unlock()
+			idle++
+			if l.watched > 0 {
+				idle = 0
 			}
-			confirmed = true
-			l.heard.Store(int64(time.Since(start)))
-			l.check()
-		}
-		if confirmed {
-			l.heard.Store(int64(time.Since(start)))
-		}
-		if m, ok := m.(*redis.Message); ok {
-			l.receive(m.Payload)
-		}
+			if idle == keepIdle && l.line.Load() == l {
+				l.retire()
+			}
+		},
 	}
-}
-
-// ping gives the server something to answer, so that silence means a broken connection. It ends
-// an idle line, and closes the subscription, which alone interrupts a receive.
-func (l *line) ping(ctx context.Context, sub *redis.PubSub) {
-	tick := time.NewTicker(pingEvery)
-	defer tick.Stop()
-	defer func() { _ = sub.Close() }() // the end of the line either way
-	for idle := 0; ; {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		l.hub.mu.Lock()
-		idle++
-		if l.watched > 0 {
-			idle = 0
-		}
-		if idle == keepIdle && l.line.Load() == l {
-			l.retire()
-		}
-		l.hub.mu.Unlock()
-		_ = sub.Ping(ctx) // an error is the receiver's, too
-	}
+	sub.run(ctx)
 }
 
 // check tells every attempt that waits that it may have missed something.

@@ -27,6 +27,7 @@ const (
 	kindCounter   = "c"
 	kindFence     = "f:"
 	kindChannel   = "w:"
+	kindObserved  = "k:"
 )
 
 // names makes the names of all keys and channels of one prefix:
@@ -75,6 +76,9 @@ func (n *names) claim(key, attempt string) (l, q, s, tombstone string, counter a
 	i := len(head) + len(kindLease) + len(key)
 	return all[:i], all[i : 2*i], all[2*i : 3*i], all[3*i:], n.counters[b]
 }
+
+// observed is the channel where the changes of an announced key are published.
+func (n *names) observed(key string) string { return n.heads[bucket(key)] + kindObserved + key }
 
 // mark returns the name of the fence mark of a resource. It lies in the slot of the Redis key of
 // that name if a hash tag can express that slot (ok), so that one script can check the mark and

@@ -19,7 +19,7 @@ var _ lease.Backend = (*leases)(nil)
 // written to disk or to a replica.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
-		Limits: true, Priority: true, Delay: true, MultiKey: true, Transfer: true, Window: true,
+		Limits: true, Priority: true, Delay: true, MultiKey: true, Transfer: true, Window: true, Announce: true,
 		Prompt: prompt(l.b.client), Confirm: l.b.opt.WaitReplicas > 0,
 		MinTTL: lease.MinTTL, TTLStep: time.Millisecond, TryTrips: 1, ExpiryLate: time.Millisecond,
 	}
@@ -58,9 +58,6 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	if err := c.Validate(); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
-	if c.Announce {
-		return lease.Answer{}, fail(ctx, verb, unsupported("announce"))
-	}
 	s := b.site(c.Key)
 	if err := b.contact(ctx, s); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
@@ -74,7 +71,7 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 			nil, nil, 5, key, queue, seats, counter, tombstone,
 			att, ttl, window, flag(c.Queue), s.clock.notAfter(ctx),
 			b.proc, b.maxq, b.publish, makeBlob(c.Owner, c.Meta),
-			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch,
+			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch, flag(c.Announce),
 		})
 		if err != nil {
 			return lease.Answer{}, fail(ctx, verb, err)
@@ -97,15 +94,6 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 			return lease.Answer{}, fail(ctx, verb, errStale)
 		}
 	}
-}
-
-// Observe implements [lease.Backend]: not supported.
-func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
-	const verb = "observe"
-	if err := l.b.ready(ctx, verb); err != nil {
-		return err
-	}
-	return fail(ctx, verb, lease.ErrUnsupported)
 }
 
 // Release implements [lease.Backend].

@@ -53,6 +53,8 @@ type Backend struct {
 	marks   *marks
 	guard   *Guard
 
+	life    context.Context // ends with Close
+	end     context.CancelFunc
 	closed  atomic.Bool
 	calls   sync.WaitGroup // calls whose caller stopped waiting
 	closing sync.Mutex     // orders calls.Add before Close's calls.Wait
@@ -76,6 +78,7 @@ func New(client Client, o *Options) (*Backend, error) {
 		b.publish = "spublish"
 	}
 	b.proc = procName(proc)
+	b.life, b.end = context.WithCancel(context.Background())
 	b.hub = newHub(b)
 	b.makeSites(procName(proc))
 	b.leases = &leases{b}
@@ -124,6 +127,7 @@ func (b *Backend) Guard() *Guard { return b.guard }
 func (b *Backend) Close(ctx context.Context) error {
 	b.closing.Lock()
 	b.closed.Store(true)
+	b.end()
 	b.closing.Unlock()
 	done := make(chan struct{})
 	b.hub.close(b.sites)

@@ -98,19 +98,6 @@ func TestClosed(t *testing.T) {
 	leases.Watch("k", c.Attempt, func(lease.Event) {})()
 }
 
-func TestUnsupportedClaims(t *testing.T) {
-	be := open(t, nil, nil)
-	ctx := within(t, 5*time.Second)
-	c := claim("k")
-	c.Announce = true
-	if _, err := be.Leases().Acquire(ctx, c); !errors.Is(err, lease.ErrUnsupported) {
-		t.Errorf("announce: %v", err)
-	}
-	if s, err := be.Leases().Inspect(ctx, "k"); err != nil || s.Waiting+len(s.Holders) != 0 {
-		t.Errorf("something was changed: %+v, %v", s, err)
-	}
-}
-
 // A cancelled ctx ends the wait for a mark, though the client library goes on waiting.
 func TestMarkReturnsWhenCancelled(t *testing.T) {
 	client := connect(t, address(t))

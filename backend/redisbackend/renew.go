@@ -88,8 +88,9 @@ func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal,
 		}
 	}
 	args[2] = len(args) - 3
+	args = append(args, b.publish)
 	if whole {
-		script, args = scriptWait, append(args, b.publish)
+		script = scriptWait
 	}
 	for _, i := range chunk {
 		r := &items[i]

@@ -3,6 +3,7 @@ package redisbackend
 import (
 	"cmp"
 	"encoding/base64"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -314,6 +315,27 @@ func parseMessage(s string) (m message, ok bool) {
 		t.bad = true
 	}
 	return m, t.end()
+}
+
+// parseChange reads a change of an announced key and its number:
+//
+//	S token number   a claim was granted
+//	E token number   its seat ended
+//	M token number   its metadata was replaced
+func parseChange(s string) (c lease.Change, number uint64, ok bool) {
+	t := text{rest: s}
+	switch t.word() {
+	case "S":
+		c.Kind = lease.ChangeSeated
+	case "E":
+		c.Kind = lease.ChangeEnded
+	case "M":
+		c.Kind = lease.ChangeMeta
+	default:
+		t.bad = true
+	}
+	c.Token, number = t.token(), t.number(math.MaxInt64)
+	return c, number, t.end()
 }
 
 // proc names one backend object: 64 random bits.

@@ -115,5 +115,10 @@ func FuzzReplies(f *testing.F) {
 		_, _, _ = parseFound(s)
 		_, _, _ = parseState([]any{"1 0", "1", "1", att, s, s})
 		_, _ = parseMark(s)
+		_, _ = parseReplies([]any{s, s}, 2)
+		_, _ = parseTime([]any{s, s})
+		if c, _, ok := parseChange(s); ok && (c.Token == 0 || c.Kind == 0) {
+			t.Errorf("%q: %+v", s, c)
+		}
 	})
 }

@@ -1,7 +1,7 @@
 -- fragment: acquire of a lock that nobody claims, by an attempt that was not released. It is what
 -- acquire.lua would do, without the cost of setting up its steps.
 
-if ARGV[13] == '1' and ARGV[14] == '0' and now <= tonumber(ARGV[5]) and redis.call('EXISTS', KEYS[1], KEYS[5]) == 0 then
+if ARGV[13] == '1' and ARGV[14] == '0' and ARGV[15] == '0' and now <= tonumber(ARGV[5]) and redis.call('EXISTS', KEYS[1], KEYS[5]) == 0 then
   local a, ttl, win, proc, blob, d = ARGV[1], ARGV[2], ARGV[3], ARGV[6], ARGV[9], ARGV[10]
   local tok = int(math.max((tonumber(redis.call('GET', KEYS[4]) or 0) or 0) + 1, us))
   local x = now + ttl

@@ -1,19 +1,24 @@
 -- fragment: the acquire of one key, shared by acquire and acquire_all. Joined after the steps.
 --
--- A wish is {a, w, lim, ep, ttl, win, d, prio, queue, proc, maxq, verb, blob}.
+-- A wish is {a, w, lim, ep, ttl, win, d, prio, queue, proc, maxq, blob, ann}.
 
 -- join looks for what is known of the wish and returns the reply to it, or nil and the key up to
 -- date for a claim that is new.
 local function join(k, r, wish)
   if k.other then return bare('C') .. ' ' .. k.other end
+  if wish.ann and not k.p then
+    redis.call('HSET', k.L, 'p', '0')
+    redis.call('PEXPIREAT', k.L, int(now + 3600000))
+    k.p = 0
+  end
   if not k.m then return nil end
   local a = wish.a
   if r and r.st ~= 'q' and now < r.x then
-    redis.call('PEXPIREAT', k.L, int(k.z + 1000)) -- a write, for WAIT is about those of its connection
+    redis.call('PEXPIREAT', k.L, expiry(k)) -- a write, for WAIT is about those of its connection
     return granted(k, a, r) -- unchanged
   end
   if wish.lim ~= k.lim and wish.ep <= k.ep then
-    advance(k, nil, wish.verb) -- the claims that stand against it may have ended
+    advance(k) -- the claims that stand against it may have ended
     sweep(k)
     if k.m then return bare('C') .. ' ' .. int(k.lim) end
     return nil
@@ -33,7 +38,7 @@ local function join(k, r, wish)
     if not redis.call('ZSCORE', k.Q, a) then enter(k, a, r) end -- the queue was evicted
     redis.call('PEXPIREAT', k.Q, int(k.z + 1000))
   end
-  advance(k, {[a] = true}, wish.verb)
+  advance(k, {[a] = true})
   if not r then return nil end
   r = find(k, a)
   if not r then return nil end
@@ -88,7 +93,7 @@ local function enlist(k, wish)
   put(k, a, r, unpack(extra))
   redis.call('PEXPIREAT', k.Q, int(k.z + 1000))
   if ahead > 0 and k.m == 's' then -- of a higher priority it may be the head now, and fit
-    advance(k, {[a] = true}, wish.verb)
+    advance(k, {[a] = true})
     r = find(k, a)
     if r.st ~= 'q' then return granted(k, a, r) end
   end

@@ -9,13 +9,14 @@ local function newer(a, b) return #a > #b or (#a == #b and a > b) end
 local function extend(k, a, r, ttl, seq, meta)
   r.x = math.max(r.x, now + ttl)
   k.z = math.max(k.z, r.x + r.d)
-  redis.call('PEXPIREAT', k.L, int(k.z + 1000))
+  redis.call('PEXPIREAT', k.L, expiry(k))
   if seq ~= '0' then
     local blob = redis.call('HGET', k.L, 'o' .. a) or '0:0:'
     local old, len, rest = string.match(blob, '^(%d+):(%d+):(.*)$')
     if old and newer(seq, old) then
       blob = seq .. ':' .. len .. ':' .. string.sub(rest, 1, tonumber(len)) .. meta
       redis.call('HSET', k.L, 'o' .. a, blob)
+      if r.st ~= 'q' then announce(k, 'M', r.tok) end
     end
   end
   redis.call('HSET', k.L, 'z', int(k.z), 'c' .. a, record(r))

@@ -3,7 +3,8 @@
 -- ARGV  att unclean tombUntil push to
 -- returns  H (was held) | L (lapsed) | W (waiting) | N (nothing), now, and !error if the tombstone failed
 
-local a, unclean, tomb, verb, to = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local a, unclean, tomb, to = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[5]
+verb = ARGV[4]
 local k, r = load(KEYS[1], KEYS[2], KEYS[3], KEYS[4], a)
 
 local was = 'N'
@@ -38,7 +39,7 @@ if was == 'H' and to ~= '' then
   if head and w and w.st == 'q' and now < w.x then redis.call('ZADD', k.Q, int(head - 1), to) end
 end
 if k.m then
-  advance(k, nil, verb)
+  advance(k)
   sweep(k)
 end
 return bare(was) .. (failed and ' !' .. failed or '')

@@ -3,7 +3,8 @@
 -- ARGV  tok force grace reason push
 -- returns  Y now (found) | N now
 
-local tok, force, grace, reason, verb = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local tok, force, grace, reason = ARGV[1], ARGV[2] == '1', tonumber(ARGV[3]), ARGV[4]
+verb = ARGV[5]
 local k = load(KEYS[1], KEYS[2], KEYS[3], KEYS[4], '')
 
 local a, r
@@ -21,7 +22,7 @@ if not force then
   local deadline = int(now + grace)
   r.st = 'r'
   put(k, a, r, 'a' .. a, deadline .. ' ' .. reason)
-  push(k, verb, r.proc, 'A' .. to .. deadline .. ' ' .. int(now) .. ' ' .. reason)
+  push(k, r.proc, 'A' .. to .. deadline .. ' ' .. int(now) .. ' ' .. reason)
   return bare('Y')
 end
 
@@ -32,7 +33,7 @@ else -- the seat stays for its delay
   put(k, a, r)
   if k.m == 's' then index(k, a, r) end
 end
-push(k, verb, r.proc, 'R' .. to .. int(now) .. ' ' .. reason)
-advance(k, nil, verb)
+push(k, r.proc, 'R' .. to .. int(now) .. ' ' .. reason)
+advance(k)
 sweep(k)
 return bare('Y')

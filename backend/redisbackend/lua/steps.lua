@@ -1,6 +1,7 @@
 -- fragment: the steps that the verbs share. Go joins it before a verb and after clock.lua.
 --
--- L  hash    m mode, z largest end ever written, q ticket counter,
+-- L  hash    m mode, z largest end ever written, q ticket counter, p number of the last change told
+--            to observers (announced keys only),
 --            c<att> record, o<att> blob, a<att> wish that the holder leaves
 --            mode x (limit 1): h attempt of the holder
 --            mode s (any limit): lim limit, ep its epoch, u weight of all seats
@@ -15,6 +16,9 @@
 --
 -- Mode x spares a free lock the second key. A higher epoch turns it into mode s.
 --
+-- verb publishes; the scripts that do so set it.
+local verb
+
 -- parse leaves most numbers as texts, which arithmetic takes as well.
 local function parse(text)
   if not text then return nil end
@@ -31,8 +35,8 @@ end
 
 -- load reads the fields of key L and the record of attempt a. Without Q it is for a renewal only.
 local function load(L, Q, S, C, a)
-  local v = redis.call('HMGET', L, 'm', 'h', 'z', 'c' .. a)
-  local k = {L = L, Q = Q, S = S, C = C, m = v[1], h = v[2], z = tonumber(v[3]) or 0, lim = 1, ep = 0}
+  local v = redis.call('HMGET', L, 'm', 'h', 'z', 'c' .. a, 'p')
+  local k = {L = L, Q = Q, S = S, C = C, m = v[1], h = v[2], z = tonumber(v[3]) or 0, p = v[5], lim = 1, ep = 0}
   if k.m and k.m ~= 'x' and k.m ~= 's' then -- of a later version: in use, and not for us to touch
     k.m, k.h, k.other = nil, nil, redis.call('HGET', L, 'lim') or '0'
     return k, nil
@@ -44,6 +48,14 @@ local function load(L, Q, S, C, a)
   return k, parse(v[4])
 end
 
+-- expiry is when L may go. An announced key stays for a while, so that its changes go on being
+-- numbered.
+local function expiry(k)
+  local e = k.z + 1000
+  if k.p then e = math.max(e, now + 3600000) end
+  return int(e)
+end
+
 local function find(k, a) return parse(redis.call('HGET', k.L, 'c' .. a)) end
 
 -- put writes the record of attempt a, further fields with it, and moves the expiry of L.
@@ -52,7 +64,7 @@ local function put(k, a, r, ...)
   if e > k.z then
     k.z = e
     redis.call('HSET', k.L, 'c' .. a, record(r), 'z', int(e), ...)
-    redis.call('PEXPIREAT', k.L, int(e + 1000))
+    redis.call('PEXPIREAT', k.L, expiry(k))
   else
     redis.call('HSET', k.L, 'c' .. a, record(r), ...)
   end
@@ -62,6 +74,25 @@ end
 local function use(k, by)
   k.u = k.u + by
   redis.call('HSET', k.L, 'u', int(k.u))
+end
+
+-- publish sends a hint to a channel that begins as the keys do, in a cluster up to the end of the hash
+-- tag. A failure (no permission for the channel) must not stop the script half-way.
+local function publish(k, pattern, channel, text)
+  redis.pcall(verb, string.match(k.L, pattern) .. channel, text)
+end
+
+-- push tells the backend object proc.
+local function push(k, proc, text)
+  publish(k, verb == 'spublish' and '^[^}]*}:' or '^[^{]*', 'w:' .. proc, text)
+end
+
+-- announce tells the observers of the key what became of the grant tok: S seated, E ended, M
+-- metadata changed.
+local function announce(k, kind, tok)
+  if not k.p then return end
+  k.p = redis.call('HINCRBY', k.L, 'p', '1')
+  publish(k, '^[^}]*}:', 'k:' .. string.match(k.L, '^[^}]*}:l:(.*)$'), kind .. ' ' .. tok .. ' ' .. k.p)
 end
 
 -- index notes in S when the seat of attempt a may end. It is not kept up to date: renewals do not
@@ -87,6 +118,7 @@ local function seat(k, a, r, life, ...)
     index(k, a, r)
     use(k, r.w)
   end
+  announce(k, 'S', t)
 end
 
 -- drop removes the claim of attempt a, of which r is the record if it is there.
@@ -101,6 +133,7 @@ local function drop(k, a, r)
     redis.call('ZREM', k.S, a)
     use(k, -r.w)
   end
+  if r and r.st ~= 'q' then announce(k, 'E', r.tok) end
 end
 
 -- records calls f with each attempt and record of the key.
@@ -168,29 +201,21 @@ local function waiters(k)
   return redis.call('ZCARD', k.Q)
 end
 
--- push tells the backend object proc. Its channel begins as the keys do, in a cluster up to the
--- end of the hash tag. It is a hint: a failure (no permission for the channel) must not stop the
--- script half-way.
-local function push(k, verb, proc, text)
-  local head = string.match(k.L, verb == 'spublish' and '^[^}]*}:' or '^[^{]*')
-  redis.pcall(verb, head .. 'w:' .. proc, text)
-end
-
 -- grant seats a waiting attempt. One whose owner is asking now (own) gets its whole ttl and no
 -- message, the others a first life of their window.
-local function grant(k, a, r, own, verb)
+local function grant(k, a, r, own)
   if own and own[a] then
     seat(k, a, r, r.ttl)
   else
     seat(k, a, r, math.min(r.win, r.ttl))
-    push(k, verb, r.proc, 'G ' .. a .. ' ' .. r.tok .. ' ' .. int(r.x) .. ' ' .. int(now))
+    push(k, r.proc, 'G ' .. a .. ' ' .. r.tok .. ' ' .. int(r.x) .. ' ' .. int(now))
   end
 end
 
 -- advance brings the key up to date: it drops the seats that have ended, then grants from the head
 -- of the queue while the head fits. Dead claims are skipped, and so is one that is heavier than
 -- the limit has become.
-local function advance(k, own, verb)
+local function advance(k, own)
   expire(k)
   while fits(k, 1) do
     local heads = redis.call('ZRANGE', k.Q, '0', '15')
@@ -217,7 +242,7 @@ local function advance(k, own, verb)
     end
     if #out > 0 then redis.call('ZREM', k.Q, unpack(out)) end
     if #dead > 0 then redis.call('HDEL', k.L, unpack(dead)) end
-    if first then grant(k, first, next, own, verb) end
+    if first then grant(k, first, next, own) end
     if blocked then return end
   end
 end
@@ -227,6 +252,10 @@ local function sweep(k)
   if waiters(k) > 0 or k.h or (k.u or 0) > 0 then return end
   redis.call('DEL', k.L, k.S)
   k.m, k.z = nil, 0
+  if k.p then
+    redis.call('HSET', k.L, 'p', k.p)
+    redis.call('PEXPIREAT', k.L, expiry(k))
+  end
 end
 
 -- enter appends attempt a to the queue. The queue lives as long as L.

@@ -5,7 +5,7 @@
 -- ARGV  push, then att ttl metaSeq meta weight per item (weight 0: as it is)
 -- returns  per item G now tok left | A now tok left grace reason | Q now rank next | U now
 
-local verb = ARGV[1]
+verb = ARGV[1]
 local n = #KEYS / 4
 local keys, own, order = {}, {}, {}
 
@@ -23,7 +23,7 @@ for i = 1, n do
       own[L][a] = true
       r.ttl = ttl
     elseif k.m == 's' and weight > 0 and weight < r.w then
-      redis.call('PEXPIREAT', k.L, int(k.z + 1000)) -- see extend
+      redis.call('PEXPIREAT', k.L, expiry(k)) -- see extend
       use(k, weight - r.w)
       r.w = weight
     end
@@ -36,7 +36,7 @@ for i = 1, n do
 end
 
 for _, L in ipairs(order) do
-  if keys[L].m then advance(keys[L], own[L], verb) end
+  if keys[L].m then advance(keys[L], own[L]) end
 end
 
 local out = {}
