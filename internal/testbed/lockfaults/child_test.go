@@ -29,8 +29,9 @@ const (
 	addrEnv = "LOCKFAULTS_ADDR"
 	ttlEnv  = "LOCKFAULTS_TTL"
 
-	roleHolder  = "holder"  // holds the key and does what it is told, line by line
-	roleCounter = "counter" // adds to a counter under the lock, again and again
+	roleHolder     = "holder"      // holds the key and does what it is told, line by line
+	roleEtcdHolder = "etcd holder" // the same, with the endpoints of an etcd cluster as address
+	roleCounter    = "counter"     // adds to a counter under the lock, again and again
 
 	childKey     = "process" // what children lock
 	childData    = "data"    // what they write to
@@ -45,12 +46,11 @@ func runChild(role string) int {
 		fmt.Println("error", err)
 		return 1
 	}
-	p, err := connect(redis.NewClient(recommended(os.Getenv(addrEnv))), &lock.Options{TTL: ttl})
+	run, err := roleOf(role, os.Getenv(addrEnv), &lock.Options{TTL: ttl})
 	if err != nil {
 		fmt.Println("error", err)
 		return 1
 	}
-	run := map[string]func(*process, <-chan string) error{roleHolder: runHolder, roleCounter: runCounter}[role]
 	lines := make(chan string)
 	go func() {
 		defer close(lines)
@@ -58,22 +58,52 @@ func runChild(role string) int {
 			lines <- in.Text()
 		}
 	}()
-	if err := run(p, lines); err != nil {
+	if err := run(lines); err != nil {
 		fmt.Println("error", err)
 		return 1
 	}
 	return 0
 }
 
-// runHolder holds the key until it is terminated. Commands:
+// roleOf connects a child to its server and returns what it does there.
+func roleOf(role, addr string, o *lock.Options) (func(commands <-chan string) error, error) {
+	if role == roleEtcdHolder {
+		return etcdHolder(strings.Split(addr, ","), o)
+	}
+	p, err := connect(redis.NewClient(recommended(addr)), o)
+	if err != nil {
+		return nil, err
+	}
+	if role == roleCounter {
+		return func(commands <-chan string) error { return runCounter(p, commands) }, nil
+	}
+	return holder{
+		locks: p.locks,
+		guarded: func(token fence.Token) error {
+			return p.be.Guard().Set(context.Background(), childData, token, "child, guarded", 0)
+		},
+		bare: func() error { return p.client.Set(context.Background(), childData, "child, bare", 0).Err() },
+		end:  p.end,
+	}.run, nil
+}
+
+// holder is a child that holds the key, and its ways to write to the data.
+type holder struct {
+	locks   *lock.Locker
+	guarded func(fence.Token) error
+	bare    func() error
+	end     func(context.Context) error
+}
+
+// run holds the key until the child is terminated. Commands:
 //
 //	look     says whether it believes in its lease, and when that is over, why
 //	guarded  writes to the data under its token
 //	bare     writes to the data without one
-func runHolder(p *process, commands <-chan string) error {
+func (h holder) run(commands <-chan string) error {
 	ctx, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 	defer cancel()
-	l, err := p.locks.Acquire(ctx, childKey)
+	l, err := h.locks.Acquire(ctx, childKey)
 	if err != nil {
 		return err
 	}
@@ -83,7 +113,7 @@ func runHolder(p *process, commands <-chan string) error {
 		case <-ctx.Done():
 			err := l.Release(ctx)
 			fmt.Println("released", err)
-			return p.end(context.Background())
+			return h.end(context.Background())
 		case command, ok := <-commands:
 			if !ok {
 				return errors.New("the test is gone")
@@ -100,11 +130,10 @@ func runHolder(p *process, commands <-chan string) error {
 				errors.As(context.Cause(l.Context()), &lost)
 				fmt.Println("lost", lost.Cause)
 			case "guarded":
-				err := p.be.Guard().Set(context.Background(), childData, l.Token(), "child, guarded", 0)
+				err := h.guarded(l.Token())
 				fmt.Println("fenced", errors.Is(err, fence.ErrFenced), err)
 			case "bare":
-				err := p.client.Set(context.Background(), childData, "child, bare", 0).Err()
-				fmt.Println("written", err)
+				fmt.Println("written", h.bare())
 			}
 		}
 	}

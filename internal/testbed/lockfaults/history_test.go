@@ -1,6 +1,7 @@
 package lockfaults
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,21 +12,33 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
+	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/backend/memorybackend"
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/lock"
 )
 
 // workload is what the clients of one history do.
 type workload struct {
-	rounds int     // of each client
-	tries  float64 // share of TryAcquire
-	hasty  float64 // share of acquires that give up soon
-	lapses float64 // share of the leases of every third client that are held until they are lost
-	revoke bool    // one client is an operator who ends leases by force
-	seed   uint64
+	clients int             // default maxClients
+	rounds  int             // of each client, at most
+	until   <-chan struct{} // ends the clients before that; nil: nothing does
+	ttl     time.Duration   // default 3 s
+	hold    time.Duration   // the longest that a lease is held before it is released, default 1 ms
+	tries   float64         // share of TryAcquire
+	hasty   float64         // share of acquires that give up soon
+	lapses  float64         // share of the leases of every third client that are held until they are lost
+	revoke  bool            // one client is an operator who ends leases by force
+	seed    uint64
+}
+
+// hit is a fault and how often it has happened, which must not be never.
+type hit struct {
+	what string
+	n    int
 }
 
 var historyKeys = []string{"a", "b"}
@@ -70,6 +83,11 @@ func (h *history) add(r record) {
 func (h *history) client(t *testing.T, id int, locks *lock.Locker, lapses bool) {
 	dice := rand.New(rand.NewPCG(h.work.seed, uint64(id)))
 	for n := range h.work.rounds {
+		select {
+		case <-h.work.until:
+			return
+		default:
+		}
 		key := historyKeys[(id+n)%len(historyKeys)]
 		patience := eventually
 		acquire := locks.Acquire
@@ -104,7 +122,7 @@ func (h *history) client(t *testing.T, id int, locks *lock.Locker, lapses bool) 
 		if lapses && dice.Float64() < h.work.lapses {
 			<-l.Context().Done()
 		} else {
-			time.Sleep(time.Duration(dice.IntN(1000)) * time.Microsecond)
+			time.Sleep(time.Duration(dice.Float64() * float64(h.work.hold)))
 		}
 		r.endCall = h.now()
 		r.end = l.Release(context.Background())
@@ -206,10 +224,13 @@ func (h *history) endOf(t *testing.T, r record, target bool) porcupine.Operation
 	return took(r.client, r.endCall, r.endRet, operation{gone, r.token, true})
 }
 
-// run performs the workload and checks its history. join returns the Locker of a further process.
-func (w workload) run(t *testing.T, join func(*lock.Options) *lock.Locker, f *faults) {
+// run performs the workload and checks its history. join returns the Locker of a further process,
+// and hits, on a network with faults, what they have hit.
+func (w workload) run(t *testing.T, join func(*lock.Options) *lock.Locker, hits func() []hit) {
+	w.clients, w.ttl = cmp.Or(w.clients, maxClients), cmp.Or(w.ttl, 3*time.Second)
+	w.hold = cmp.Or(w.hold, time.Millisecond)
 	h := &history{start: time.Now(), work: w}
-	clients := maxClients
+	clients := w.clients
 	stop, operator := make(chan struct{}), sync.WaitGroup{}
 	if w.revoke {
 		clients--
@@ -218,7 +239,7 @@ func (w workload) run(t *testing.T, join func(*lock.Options) *lock.Locker, f *fa
 	}
 	var wg sync.WaitGroup
 	for i := range clients {
-		o := &lock.Options{TTL: 3 * time.Second, Hooks: &lock.Hooks{}}
+		o := &lock.Options{TTL: w.ttl, Hooks: &lock.Hooks{}}
 		lapses := w.lapses > 0 && i%3 == 0
 		if lapses {
 			o.TTL, o.NoRenew = 300*time.Millisecond, true
@@ -236,7 +257,7 @@ func (w workload) run(t *testing.T, join func(*lock.Options) *lock.Locker, f *fa
 		count[r.action]++
 	}
 	for _, key := range historyKeys {
-		ops := h.operations(t, key, f != nil)
+		ops := h.operations(t, key, hits != nil)
 		if len(ops) > maxOperations {
 			t.Errorf("%s: %d operations, more than %d", key, len(ops), maxOperations)
 		}
@@ -249,24 +270,21 @@ func (w workload) run(t *testing.T, join func(*lock.Options) *lock.Locker, f *fa
 			}
 		}
 	}
-	hit := func(what string, wanted bool, n int) {
-		if wanted && n == 0 {
-			t.Errorf("%s: never happened", what)
+	text := fmt.Sprintf("%d leases in %v", count[acquired], round(took))
+	happened := func(h hit, wanted bool) {
+		if wanted && h.n == 0 {
+			t.Errorf("%s: never happened", h.what)
 		}
+		text += fmt.Sprintf(", %d %s", h.n, h.what)
 	}
-	hit("refused", w.tries > 0, count[refused])
-	hit("given up", w.hasty > 0, h.unknown)
-	hit("lost", w.lapses > 0, h.lost)
-	hit("revoked", w.revoke, count[revoked])
-	text := fmt.Sprintf("%d leases, %d refused, %d of unknown outcome, %d lost, %d revoked, in %v",
-		count[acquired], count[refused], h.unknown, h.lost, count[revoked], round(took))
-	if f != nil {
-		hit("lost replies", true, int(f.replies.Load()))
-		hit("lost requests", true, int(f.requests.Load()))
-		hit("lost messages", true, int(f.messages.Load()))
-		hit("late replies", true, int(f.delays.Load()))
-		text += fmt.Sprintf("; %d replies, %d requests and %d messages lost, %d late",
-			f.replies.Load(), f.requests.Load(), f.messages.Load(), f.delays.Load())
+	happened(hit{"refused", count[refused]}, w.tries > 0)
+	happened(hit{"of unknown outcome", h.unknown}, w.hasty > 0)
+	happened(hit{"lost", h.lost}, w.lapses > 0)
+	happened(hit{"revoked", count[revoked]}, w.revoke)
+	if hits != nil {
+		for _, h := range hits() {
+			happened(h, true)
+		}
 	}
 	t.Log(text)
 }
@@ -302,13 +320,14 @@ func inMemory(t *testing.T) func(*lock.Options) *lock.Locker {
 	}
 }
 
-// onRedis joins processes on one server, each with a client of its own.
-func onRedis(t *testing.T, f *faults) func(*lock.Options) *lock.Locker {
+// onRedis joins processes on one server, each with a client of its own. through, if not nil, puts
+// faults into the client's options.
+func onRedis(t *testing.T, through func(*redis.Options) *redis.Options) func(*lock.Options) *lock.Locker {
 	server := testbed.StartRedis(t, nil)
 	return func(o *lock.Options) *lock.Locker {
 		c := recommended(server.Addr())
-		if f != nil {
-			c = f.on(c)
+		if through != nil {
+			c = through(c)
 		}
 		return newProcessWith(t, c, o).locks
 	}
@@ -324,19 +343,19 @@ func TestHistoryOfContentionOnRedis(t *testing.T) {
 
 func TestHistoryOfTurmoilInMemory(t *testing.T) {
 	w := turmoil
-	w.seed = newSeed(t)
+	w.seed = faultnet.Seed(t)
 	w.run(t, inMemory(t), nil)
 }
 
 func TestHistoryOfTurmoilOnRedis(t *testing.T) {
 	w := turmoil
-	w.seed = newSeed(t)
+	w.seed = faultnet.Seed(t)
 	w.run(t, onRedis(t, nil), nil)
 }
 
 func TestHistoryOfTurmoilWithLostRepliesOnRedis(t *testing.T) {
 	w := turmoil
-	w.seed = newSeed(t)
-	f := &faults{loseReply: 0.02, loseRequest: 0.01, loseMessage: 0.02, delay: 0.02, dice: rand.New(rand.NewPCG(w.seed, 99))}
-	w.run(t, onRedis(t, f), f)
+	w.seed = faultnet.Seed(t)
+	f := newFaults(t, w.seed)
+	w.run(t, onRedis(t, f.on), f.hits)
 }

@@ -77,6 +77,12 @@ func connect(client *redis.Client, o *lock.Options) (*process, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.locks, err = lock.New(p.be.Leases(), p.counting(o))
+	return p, err
+}
+
+// counting returns the options with hooks that count for p.
+func (p *process) counting(o *lock.Options) *lock.Options {
 	var opt lock.Options
 	if o != nil {
 		opt = *o
@@ -91,8 +97,7 @@ func connect(client *redis.Client, o *lock.Options) (*process, error) {
 		},
 		Cleaned: func(lock.Info) { p.cleaned.Add(1) },
 	})
-	p.locks, err = lock.New(p.be.Leases(), &opt)
-	return p, err
+	return &opt
 }
 
 // end closes everything, in the documented order. It may be called again.

@@ -15,8 +15,8 @@ func showRunning() error {
 		name, env string
 		redis     bool
 	}{
-		{"redis sentinel", "REDIS_SENTINEL_ADDRS", true},
-		{"redis cluster", "REDIS_CLUSTER_ADDRS", true},
+		{"redis sentinel", sentinelEnv, true},
+		{"redis cluster", clusterEnv, true},
 		{"etcd cluster", "ETCD_CLUSTER_ENDPOINTS", false},
 	} {
 		addrs := os.Getenv(group.env)

@@ -36,12 +36,22 @@ func testAll(ctx context.Context, root string, modules []string) error {
 	var passes []pass
 	for _, module := range modules {
 		dir := filepath.Join(root, module)
+		var servers *groups
+		if module == groupsModule {
+			var err error
+			if servers, err = useGroups(ctx); err != nil {
+				return err
+			}
+		}
 		common := []string{"-timeout", testTimeout}
 		if module == testbedModule {
 			common = append(common, "-p", "1")
 		}
 		race := slices.Concat(common, []string{"-race", "-shuffle=on", "-skip", "^" + exactPrefix, "./..."})
 		passes = append(passes, goTest(ctx, rep, dir, module, "race", race))
+		if servers != nil {
+			servers.stop()
+		}
 
 		exact, err := packagesWith(dir, exactPrefix)
 		if err != nil {
