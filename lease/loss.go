@@ -42,7 +42,7 @@ type LostError struct {
 	Key    string
 	Token  fence.Token
 	Cause  Cause
-	Reason string // Revoked: what the other party gave as its reason
+	Reason string // what the other party, or the one who ended it, gave as its reason
 	Err    error  // Unreachable: the last failure of a renewal
 }
 

@@ -49,6 +49,7 @@ func (f *front) acquire(ctx context.Context, kind Kind, w claim.Wish) (held, err
 	start := time.Now()
 	info := Info{Key: w.Key, Kind: kind, Try: !w.Queue}
 	ctx = f.opt.Hooks.AcquireStart(ctx, info)
+	w.Kind = string(kind)
 	hold, err := f.keeper.Acquire(ctx, w)
 	err = f.wrap(op, w.Key, w.Limit, err)
 	info.Wait, info.Err = time.Since(start), err

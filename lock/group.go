@@ -59,6 +59,7 @@ func (l *Locker) acquireAll(ctx context.Context, keys []string, queue bool) (*Gr
 	wishes := make([]claim.Wish, len(keys))
 	for i, key := range keys {
 		wishes[i] = claim.Lock(key, queue)
+		wishes[i].Kind = string(KindLock)
 	}
 	start := time.Now()
 	info := Info{Key: keys[0], Keys: len(keys), Kind: KindLock, Try: !queue}

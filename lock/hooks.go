@@ -20,6 +20,12 @@ type Hooks struct {
 	AcquireEnd func(context.Context, Info)
 	// ReleaseEnd ends a Release. Held is set, and Err if it did not go well.
 	ReleaseEnd func(context.Context, Info)
+	// Begun reports a lease or share that this process has from now on, a key of an AcquireAll that
+	// still waits for others too.
+	Begun func(Info)
+	// Ended reports, once for each that has Begun, that it is over for its holder: with Err (a
+	// [*LostError]) if it was lost, without if it was released. Held is set.
+	Ended func(Info)
 	// Renewed reports a renewal in the background, with Err if it failed. Left says how close to
 	// the deadline the answer came: the number that predicts a loss.
 	Renewed func(Info)
@@ -75,6 +81,8 @@ func JoinHooks(hooks ...*Hooks) *Hooks {
 		},
 		AcquireEnd: func(ctx context.Context, i Info) { each(func(h *Hooks) { h.AcquireEnd(ctx, i) }) },
 		ReleaseEnd: func(ctx context.Context, i Info) { each(func(h *Hooks) { h.ReleaseEnd(ctx, i) }) },
+		Begun:      func(i Info) { each(func(h *Hooks) { h.Begun(i) }) },
+		Ended:      func(i Info) { each(func(h *Hooks) { h.Ended(i) }) },
 		Renewed:    func(i Info) { each(func(h *Hooks) { h.Renewed(i) }) },
 		Lost:       func(i Info) { each(func(h *Hooks) { h.Lost(i) }) },
 		Cleaned:    func(i Info) { each(func(h *Hooks) { h.Cleaned(i) }) },
@@ -95,7 +103,7 @@ func (h *Hooks) filled() *Hooks {
 			*end = func(context.Context, Info) {}
 		}
 	}
-	for _, event := range []*func(Info){&f.Renewed, &f.Lost, &f.Cleaned} {
+	for _, event := range []*func(Info){&f.Begun, &f.Ended, &f.Renewed, &f.Lost, &f.Cleaned} {
 		if *event == nil {
 			*event = func(Info) {}
 		}
@@ -105,12 +113,22 @@ func (h *Hooks) filled() *Hooks {
 
 // events translates what the keeper reports in the background.
 func (h *Hooks) events() claim.Events {
+	about := func(c *claim.Hold) Info {
+		return Info{Key: c.Key(), Kind: Kind(c.Kind()), Token: c.Token(), Held: time.Since(c.Since())}
+	}
 	return claim.Events{
+		Begun: func(c *claim.Hold) {
+			h.Begun(Info{Key: c.Key(), Kind: Kind(c.Kind()), Token: c.Token()})
+		},
+		Released: func(c *claim.Hold) { h.Ended(about(c)) },
 		Renewed: func(c *claim.Hold, left time.Duration, err error) {
-			h.Renewed(Info{Key: c.Key(), Token: c.Token(), Left: left, Err: err})
+			h.Renewed(Info{Key: c.Key(), Kind: Kind(c.Kind()), Token: c.Token(), Left: left, Err: err})
 		},
 		Lost: func(c *claim.Hold, err *lease.LostError) {
-			h.Lost(Info{Key: c.Key(), Token: c.Token(), Held: time.Since(c.Since()), Err: err})
+			i := about(c)
+			i.Err = err
+			h.Lost(i)
+			h.Ended(i)
 		},
 		Cleaned: func(key string, tries int, err error) {
 			h.Cleaned(Info{Key: key, Tries: tries, Err: err})

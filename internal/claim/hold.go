@@ -22,6 +22,7 @@ const (
 // called by several goroutines once Acquire has returned it.
 type Hold struct {
 	keeper *Keeper
+	kind   string
 	claim  lease.Claim
 	stop   func() // ends the watch
 	ctx    context.Context
@@ -44,7 +45,9 @@ type Hold struct {
 	timer    *time.Timer   // fires at end
 	longest  *time.Timer   // fires after MaxHold, or nil
 	weight   int64
-	failure  error // of the renewals since the last one answered
+	metaSeq  uint64        // of the last update
+	heir     lease.Attempt // goes first when this one is released
+	failure  error         // of the renewals since the last one answered
 	asked    bool
 	grace    *time.Timer // after asked: when the claim is released all the same
 	loss     *lease.LostError
@@ -57,13 +60,16 @@ type Hold struct {
 }
 
 func (k *Keeper) newHold(ctx context.Context, w Wish) *Hold {
-	h := &Hold{keeper: k, signal: make(chan struct{}, 1), claim: k.claim(w), weight: w.Weight}
+	h := &Hold{keeper: k, kind: w.Kind, signal: make(chan struct{}, 1), claim: k.claim(w), weight: w.Weight}
 	h.ctx, h.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	return h
 }
 
 // Key returns what is held.
 func (h *Hold) Key() string { return h.claim.Key }
+
+// Kind returns what the front called the wish.
+func (h *Hold) Kind() string { return h.kind }
 
 // Context ends when the hold is lost or released; its cause is a *lease.LostError.
 func (h *Hold) Context() context.Context { return h.ctx }
@@ -161,11 +167,17 @@ func (h *Hold) beginUntil(base time.Time, left time.Duration, end time.Time, seq
 	}
 	h.due = h.nextRenewal(base, left/3)
 	h.mu.Unlock()
+	events := &h.keeper.opt.Events
+	events.Begun(h)
 	if err := h.keeper.adopt(h); err != nil {
 		h.mu.Lock()
-		h.state = lost // nobody has seen it held
+		still := h.state == holding
+		h.state = lost // its caller has not seen it held
 		h.stopTimers()
 		h.mu.Unlock()
+		if still {
+			events.Released(h)
+		}
 		return false, err
 	}
 	return true, nil

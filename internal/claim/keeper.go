@@ -23,15 +23,20 @@ type Options struct {
 	Delay   time.Duration // lock-delay
 	MaxHold time.Duration // 0 = no bound
 	Epoch   int
+	Asked   func(reason string) lease.Cause // of the end of a hold that was asked to leave; nil = always Revoked
 	Events  Events
 }
 
 // Events tells the front what happens in the background. Every func must be set; they are called
 // outside locks, by several goroutines.
+//
+// Each hold that has Begun is reported once more when it ends: it is either Lost or Released.
 type Events struct {
-	Renewed func(h *Hold, left time.Duration, err error) // left: time to the deadline when the answer came
-	Lost    func(h *Hold, err *lease.LostError)
-	Cleaned func(key string, tries int, err error) // a background clean-up ended
+	Begun    func(h *Hold)
+	Released func(h *Hold)                                // before the engine is asked
+	Renewed  func(h *Hold, left time.Duration, err error) // left: time to the deadline when the answer came
+	Lost     func(h *Hold, err *lease.LostError)
+	Cleaned  func(key string, tries int, err error) // a background clean-up ended
 }
 
 // Keeper makes and keeps the claims of one front object. Its methods may be called by several

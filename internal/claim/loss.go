@@ -67,7 +67,11 @@ func (h *Hold) leave(ask lease.Ask) {
 		return
 	}
 	h.asked = true
-	h.loss = &lease.LostError{Key: h.claim.Key, Token: h.token, Cause: lease.Revoked, Reason: ask.Reason}
+	cause := lease.Revoked
+	if why := h.keeper.opt.Asked; why != nil {
+		cause = why(ask.Reason)
+	}
+	h.loss = &lease.LostError{Key: h.claim.Key, Token: h.token, Cause: cause, Reason: ask.Reason}
 	h.grace = time.AfterFunc(ask.Grace, func() { h.finish(context.WithoutCancel(h.ctx), true) })
 	loss := h.loss
 	h.mu.Unlock()

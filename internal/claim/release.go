@@ -19,6 +19,15 @@ func (h *Hold) Release(ctx context.Context) error {
 	return h.result
 }
 
+// ReleaseTo is Release, and grants to the waiting claim of that attempt first, if it is there and
+// alive.
+func (h *Hold) ReleaseTo(ctx context.Context, heir lease.Attempt) error {
+	h.mu.Lock()
+	h.heir = heir
+	h.mu.Unlock()
+	return h.Release(ctx)
+}
+
 // finish is Release, or with unclean what the core does when the work has not said that it is over: a
 // lock-delay then keeps others out for a while.
 func (h *Hold) finish(ctx context.Context, unclean bool) {
@@ -30,6 +39,7 @@ func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 	k.running.add() // also while the Keeper closes: it waits for this
 	defer k.running.done()
 	h.mu.Lock()
+	resigned := h.state == holding && h.loss == nil
 	if h.state == holding {
 		h.state = released
 	}
@@ -41,6 +51,9 @@ func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 	h.mu.Unlock()
 	k.drop(h)
 	h.cancel(&lease.LostError{Key: h.claim.Key, Token: h.Token(), Cause: lease.Resigned})
+	if resigned {
+		k.opt.Events.Released(h)
+	}
 
 	bound := time.Now().Add(2 * attemptTimeout(h.claim.TTL))
 	for try := 1; ; try++ {
@@ -70,8 +83,11 @@ func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 
 func (h *Hold) sendRelease(ctx context.Context, timeout time.Duration, unclean bool) (lease.Released, error) {
 	k := h.keeper
+	h.mu.Lock()
+	r := lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain, Unclean: unclean, To: h.heir}
+	h.mu.Unlock()
 	return call(ctx, k, timeout, ordinary, func(ctx context.Context) (lease.Released, error) {
-		return k.backend.Release(ctx, lease.Release{Key: h.claim.Key, Attempt: h.claim.Attempt, Uncertain: h.uncertain, Unclean: unclean})
+		return k.backend.Release(ctx, r)
 	})
 }
 

@@ -96,9 +96,11 @@ type process struct {
 	t  *testing.T
 	mu sync.Mutex
 
-	lost    []*lease.LostError
-	renewed int
-	cleaned int
+	begun    int
+	released int
+	lost     []*lease.LostError
+	renewed  int
+	cleaned  int
 }
 
 const testTTL = 9 * time.Second
@@ -128,6 +130,8 @@ func (r rig) process(b lease.Backend, change ...func(*Options)) *process {
 		f(&o)
 	}
 	o.Events = Events{
+		Begun:    func(*Hold) { p.mu.Lock(); p.begun++; p.mu.Unlock() },
+		Released: func(*Hold) { p.mu.Lock(); p.released++; p.mu.Unlock() },
 		Renewed: func(_ *Hold, _ time.Duration, err error) {
 			if err == nil {
 				p.mu.Lock()
@@ -144,6 +148,11 @@ func (r rig) process(b lease.Backend, change ...func(*Options)) *process {
 		defer cancel()
 		if err := p.Close(ctx); err != nil {
 			r.Errorf("close: %v", err)
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.begun != p.released+len(p.lost) {
+			r.Errorf("%d holds began, %d were released and %d lost", p.begun, p.released, len(p.lost))
 		}
 	})
 	return p

@@ -8,7 +8,10 @@ type Wish struct {
 	Weight     int64
 	Limit      int64
 	LimitEpoch int64
-	Queue      bool // wait in line
+	Priority   int
+	Announce   bool   // tell observers
+	Queue      bool   // wait in line
+	Kind       string // what the front calls it; only Hold.Kind tells it
 }
 
 // Lock is the wish to be alone on key.
@@ -23,6 +26,7 @@ func (k *Keeper) claim(w Wish) lease.Claim {
 	c := lease.Claim{
 		Key: w.Key, Attempt: lease.NewAttempt(), Queue: w.Queue,
 		Weight: w.Weight, Limit: w.Limit, LimitEpoch: w.LimitEpoch,
+		Priority: w.Priority, Announce: w.Announce,
 		TTL: k.opt.TTL, Window: k.opt.Window, Delay: k.opt.Delay,
 		Owner: k.opt.Owner, Meta: k.opt.Meta,
 		Alone: k.opt.NoRenew || k.opt.MaxHold > 0,

@@ -1,0 +1,240 @@
+package election
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"sync"
+	"time"
+
+	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/lease"
+)
+
+// Leader is who leads.
+type Leader struct {
+	ID       string // of the candidate
+	Addr     string // where it can be reached
+	Meta     []byte // of the candidate, or what it has proclaimed
+	Priority int    // of the candidate
+	Term     Term   // that it leads
+}
+
+// Leader tells who leads, [ErrNoLeader] if nobody does. The answer is true at the moment it is given
+// and may be false when it arrives: do not decide by it who may write, the term does.
+func (e *Election) Leader(ctx context.Context) (Leader, error) {
+	s, err := e.inspect(ctx)
+	if err == nil && len(s.Holders) == 0 {
+		err = ErrNoLeader
+	}
+	if err != nil {
+		return Leader{}, e.wrap("leader", err)
+	}
+	return e.leader(s.Holders[0]), nil
+}
+
+func (e *Election) leader(p lease.Party) Leader {
+	addr, meta := decode(p.Meta)
+	return Leader{ID: p.Owner, Addr: addr, Meta: meta, Priority: p.Priority, Term: e.term(p.Token)}
+}
+
+// term adds the epoch to the engine's number.
+func (e *Election) term(token uint64) Term {
+	t, err := fence.MakeToken(e.opt.Epoch, token)
+	if err != nil {
+		return 0
+	}
+	return t
+}
+
+// EventKind tells events apart.
+type EventKind uint8
+
+// The kinds of event.
+const (
+	Elected    EventKind = iota + 1 // Leader leads from now on
+	Vacant                          // nobody leads; Leader.Term is the last term, 0 if none is known
+	Proclaimed                      // Leader has replaced its metadata
+	Gap                             // events may have been missed; what is true now comes next
+)
+
+// String returns the name of the kind in lower case.
+func (k EventKind) String() string {
+	names := [...]string{"", "elected", "vacant", "proclaimed", "gap"}
+	if int(k) < len(names) && k > 0 {
+		return names[k]
+	}
+	return "unknown"
+}
+
+// Event is what an observer is told.
+type Event struct {
+	Kind   EventKind
+	Leader Leader // of a term that was over before it could be looked at, Term alone
+}
+
+// maxChanges is how many changes may wait for a slow observer. More are one gap.
+const maxChanges = 1024
+
+// Observe tells who leads, and then every change, in order: each term that begins, each time
+// without a leader, and what leaders proclaim. Where something may have been missed it says Gap and
+// then what is true. Terms never go back. It ends when ctx does, with its error, when the Election is
+// closed, or with the loop; a failure of the engine comes as a Gap with an error, and it goes on.
+//
+// It needs an engine that can announce; on others the only element is [ErrUnsupported]. Each loop has
+// a subscription of its own.
+func (e *Election) Observe(ctx context.Context) iter.Seq2[Event, error] {
+	return func(yield func(Event, error) bool) {
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel()
+		in := &inbox{signal: make(chan struct{}, 1)}
+		var failure error
+		ended := make(chan struct{})
+		go func() {
+			defer close(ended)
+			failure = e.backend().Observe(ctx, key(e.name), in.put)
+		}()
+		defer func() {
+			cancel()
+			<-ended
+		}()
+		o := &observer{election: e, yield: yield}
+		for {
+			select {
+			case <-in.signal:
+			case <-ended:
+				yield(Event{}, e.wrap("observe", failure))
+				return
+			}
+			for _, c := range in.take() {
+				if !o.change(ctx, c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// inbox keeps the changes that the loop has not taken yet.
+type inbox struct {
+	mu     sync.Mutex
+	list   []lease.Change
+	signal chan struct{}
+}
+
+func (in *inbox) put(c lease.Change) {
+	in.mu.Lock()
+	if len(in.list) == maxChanges {
+		in.list = append(in.list[:0], lease.Change{Kind: lease.ChangeGap})
+	}
+	in.list = append(in.list, c)
+	in.mu.Unlock()
+	select {
+	case in.signal <- struct{}{}:
+	default:
+	}
+}
+
+func (in *inbox) take() []lease.Change {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	list := in.list
+	in.list = nil
+	return list
+}
+
+// observer is the state of one loop.
+type observer struct {
+	election *Election
+	yield    func(Event, error) bool
+	begun    bool
+	term     uint64 // the largest that was told
+	leading  bool   // it has not ended
+}
+
+// change tells what follows from one change and reports whether the loop goes on.
+func (o *observer) change(ctx context.Context, c lease.Change) bool {
+	switch {
+	case c.Kind == lease.ChangeGap:
+		if o.begun && !o.yield(Event{Kind: Gap}, nil) {
+			return false
+		}
+		return o.look(ctx)
+	case c.Token < o.term, c.Token == o.term && !o.leading:
+		return true // older than what was told
+	case c.Kind == lease.ChangeSeated:
+		return c.Token == o.term || o.elected(ctx, c.Token)
+	case c.Kind == lease.ChangeEnded:
+		return o.vacant(c.Token)
+	default:
+		return o.proclaimed(ctx, c.Token)
+	}
+}
+
+// look reads what is true, until the engine answers.
+func (o *observer) look(ctx context.Context) bool {
+	e := o.election
+	for {
+		s, err := e.inspect(ctx)
+		if err != nil {
+			if ctx.Err() != nil {
+				return true // the end is told by the loop
+			}
+			if !o.yield(Event{Kind: Gap}, e.wrap("observe", err)) {
+				return false
+			}
+			_ = sleep(ctx, time.Second)
+			continue
+		}
+		first := !o.begun
+		o.begun = true
+		switch {
+		case len(s.Holders) == 0 && (o.leading || first):
+			return o.vacant(o.term)
+		case len(s.Holders) == 0:
+			return true
+		case s.Holders[0].Token > o.term:
+			return o.tell(Elected, s.Holders[0])
+		case s.Holders[0].Token == o.term:
+			return o.tell(Proclaimed, s.Holders[0]) // its metadata may have changed
+		}
+		return true
+	}
+}
+
+func (o *observer) tell(kind EventKind, p lease.Party) bool {
+	o.term, o.leading = p.Token, true
+	return o.yield(Event{Kind: kind, Leader: o.election.leader(p)}, nil)
+}
+
+func (o *observer) elected(ctx context.Context, token uint64) bool {
+	if o.leading && !o.vacant(o.term) { // its end was announced before, or is implied
+		return false
+	}
+	return o.tell(Elected, o.find(ctx, token))
+}
+
+func (o *observer) proclaimed(ctx context.Context, token uint64) bool {
+	p := o.find(ctx, token)
+	if p.Owner == "" {
+		return true // it has ended, which comes next
+	}
+	return o.tell(Proclaimed, p)
+}
+
+func (o *observer) vacant(token uint64) bool {
+	o.term, o.leading = max(o.term, token), false
+	return o.yield(Event{Kind: Vacant, Leader: Leader{Term: o.election.term(token)}}, nil)
+}
+
+// find reads the leader of a term, of which only the number is left if it is over.
+func (o *observer) find(ctx context.Context, token uint64) lease.Party {
+	s, err := o.election.inspect(ctx)
+	if err == nil && len(s.Holders) > 0 && s.Holders[0].Token == token {
+		return s.Holders[0]
+	}
+	return lease.Party{Token: token}
+}
+
+// String describes the leader for people to read.
+func (l Leader) String() string { return fmt.Sprintf("%q at %q, term %s", l.ID, l.Addr, l.Term) }
