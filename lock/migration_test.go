@@ -30,7 +30,7 @@ func afterRedislock(ctx context.Context, locks *lock.Locker, work func(context.C
 	} else if err != nil {
 		return err
 	}
-	defer l.Release(ctx) // works although ctx may have ended
+	defer func() { _ = l.Release(ctx) }() // works although ctx may have ended
 	return work(l.Context(), l.Token())
 }
 

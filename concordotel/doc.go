@@ -1,0 +1,39 @@
+// Package concordotel turns what the primitives report into spans and metrics of OpenTelemetry.
+//
+//	observed, err := concordotel.Lock(nil) // the global providers
+//	…
+//	locks, err := lock.New(be.Leases(), &lock.Options{Hooks: lock.JoinHooks(observed, lock.LogHooks(nil))})
+//
+//	marks, err := concordotel.Marks(be.Fences(), nil)
+//
+// A Locker that is given hooks of its own does not log any more; the JoinHooks above keeps the log,
+// which is where keys and errors can be read.
+//
+// The list of spans, metrics and attributes is in docs/operations.md of the repository. A test
+// compares it with what is exported.
+//
+// # What is never exported
+//
+// Keys, resource names, owners, metadata, tokens and the texts of errors. There may be millions of
+// them, each would be a series of its own for ever, and they may say things about people. Every
+// attribute has a few values that are known in advance. A token is left out of spans too: it tells
+// little without its key, and the log has both.
+//
+// # Spans
+//
+// An acquire is a span, from the call to its answer, as a child of the span of its context. The
+// context of a lease has the values of the acquire's, so a span that is begun with
+// [lock.Lease.Context] is a child of the acquire, although that has ended. Do gives its function
+// the context of the caller. A release is an event of the span of its own context.
+//
+// A refusal, such as a key that is held, is an answer: its span is not marked as an error.
+//
+// # What it does not do
+//
+//   - It sets up no provider and exports nothing by itself; the program does. The package depends on
+//     the API of OpenTelemetry and not on its SDK.
+//   - What happens in the background (renewals, losses, clean-ups) has no context of a caller, so it
+//     is counted and not traced.
+//   - It does not see what the engine's client does. Most clients have instrumentation of their own.
+//   - It measures one process. How long a key stayed free between two holders is not seen by either.
+package concordotel

@@ -1,0 +1,46 @@
+package concordotel
+
+import (
+	"errors"
+	"fmt"
+
+	"go.opentelemetry.io/otel/metric"
+)
+
+// bounds are those of all histograms, in seconds: from a lock in memory to work of an hour.
+var bounds = []float64{
+	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
+	1, 2.5, 5, 10, 30, 60, 300, 900, 3600,
+}
+
+// instruments makes instruments and gathers what goes wrong with it.
+type instruments struct {
+	meter metric.Meter
+	errs  []error
+}
+
+func (m *instruments) histogram(name, description string) metric.Float64Histogram {
+	i, err := m.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description),
+		metric.WithExplicitBucketBoundaries(bounds...))
+	m.errs = append(m.errs, err)
+	return i
+}
+
+func (m *instruments) counter(name, unit, description string) metric.Int64Counter {
+	i, err := m.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.errs = append(m.errs, err)
+	return i
+}
+
+func (m *instruments) upDown(name, unit, description string) metric.Int64UpDownCounter {
+	i, err := m.meter.Int64UpDownCounter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.errs = append(m.errs, err)
+	return i
+}
+
+func (m *instruments) err() error {
+	if err := errors.Join(m.errs...); err != nil {
+		return fmt.Errorf("concordotel: %w", err)
+	}
+	return nil
+}
