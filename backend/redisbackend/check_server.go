@@ -31,7 +31,7 @@ func (b *Backend) checkClock(ctx context.Context, nodes []node, r *check.Report)
 				now, err = parseTime(reply)
 			}
 			if err != nil {
-				return barred(r, err, check.LevelError, subject, "cannot read the time of the server")
+				return barred(r, b.explain(err), check.LevelError, subject, "cannot read the time of the server")
 			}
 			if trip := time.Since(sent); trip < best {
 				best, off = trip, time.UnixMilli(now).Sub(sent.Add(trip/2))

@@ -75,7 +75,8 @@
 //
 // In a cluster it needs SPUBLISH, SSUBSCRIBE and SUNSUBSCRIBE in place of PUBLISH, SUBSCRIBE and
 // UNSUBSCRIBE; with Options.WaitReplicas, WAIT. INFO, CONFIG|GET and CLUSTER|INFO serve Check
-// alone; HELLO, CLIENT, CLUSTER|SLOTS and COMMAND the client library.
+// alone; HELLO, CLIENT, ASKING, CLUSTER|SLOTS and COMMAND the client library. docs/security.md has the
+// rules as an administrator writes them.
 //
 // All keys begin with the prefix, the version of the format and a hash tag,
 // <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves; what stays is one counter

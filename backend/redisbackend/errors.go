@@ -42,19 +42,29 @@ var errStale = errors.New("request arrived after its deadline")
 // notCluster is the answer of a single server to a question about its cluster.
 const notCluster = "This instance has cluster support disabled"
 
+// noTime is the answer of a server that has none of the commands we need.
+const noTime = "unknown command 'time'"
+
 // Errors of a client of the wrong kind.
 var (
 	errIsCluster  = errors.New("the server is a node of a cluster, which needs a cluster client (redis.NewClusterClient)")
 	errNotCluster = errors.New("the server is not a node of a cluster and needs an ordinary client (redis.NewClient)")
+	errNoData     = errors.New("the server keeps no data (a Sentinel is for redis.NewFailoverClient)")
+	errNoPrimary  = errors.New("no Sentinel knows a primary of the name that the client was given")
 )
 
-// explain says what is wrong when the client is of the wrong kind for the server.
+// explain says what is wrong when the client does not fit the server. That Sentinels do not know a
+// name comes as an absent value inside another error, and must not be taken for one of ours.
 func (b *Backend) explain(err error) error {
 	switch {
 	case b.cluster == nil && (redis.HasErrorPrefix(err, "MOVED") || redis.HasErrorPrefix(err, "ASK")):
 		return fmt.Errorf("%w: %w", errIsCluster, err)
 	case b.cluster != nil && redis.HasErrorPrefix(err, notCluster):
 		return fmt.Errorf("%w: %w", errNotCluster, err)
+	case redis.HasErrorPrefix(err, noTime):
+		return fmt.Errorf("%w: %w", errNoData, err)
+	case isNil(err) && err.Error() != redis.Nil.Error():
+		return fmt.Errorf("%w: %s", errNoPrimary, err.Error())
 	}
 	return err
 }
@@ -108,7 +118,7 @@ var codes = []string{
 // library's last word.
 func temporary(err error) bool {
 	var server redis.Error
-	if errors.Is(err, errIsCluster) {
+	if errors.Is(err, errIsCluster) || errors.Is(err, errNoPrimary) {
 		return false
 	}
 	if errors.As(err, &server) {

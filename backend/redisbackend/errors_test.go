@@ -46,6 +46,8 @@ func TestErrorsAreSorted(t *testing.T) {
 		{server("MOVED 1 127.0.0.1:7001"), true},
 		{fmt.Errorf("%w: %w", errIsCluster, server("MOVED 1 127.0.0.1:7001")), false},
 		{fmt.Errorf("%w: %w", errNotCluster, server("ERR "+notCluster)), false},
+		{fmt.Errorf("%w: %w", errNoData, server("ERR "+noTime)), false},
+		{errNoPrimary, false},
 		{&ReplicasError{Want: 1}, true},
 		{redis.ErrClosed, false},
 		{malformed("x"), false},
@@ -82,5 +84,23 @@ func TestErrorsReachTheClientLibrary(t *testing.T) {
 	var op *net.OpError
 	if !errors.Is(err, lease.ErrUnavailable) || !errors.As(err, &op) {
 		t.Errorf("a server that is not there: %v", err)
+	}
+}
+
+// That the Sentinels do not know a name is not an absent value, and so not a mark of zero.
+func TestUnknownPrimaryIsNoAbsentValue(t *testing.T) {
+	client := redis.NewClient(&redis.Options{
+		DialerRetries: 1,
+		Dialer: func(context.Context, string, string) (net.Conn, error) {
+			return nil, fmt.Errorf("redis: all sentinels specified in configuration are unreachable: %w", errors.Join(redis.Nil))
+		},
+	})
+	defer func() { _ = client.Close() }()
+	be := open(t, client, &Options{Prefix: "test"})
+	if mark, err := be.Fences().Mark(within(t, 2e9), "data"); !errors.Is(err, errNoPrimary) {
+		t.Errorf("mark %v, %v", mark, err)
+	}
+	if err := be.Check(within(t, 2e9)); err == nil || errors.Is(err, lease.ErrUnavailable) {
+		t.Errorf("check: %v", err)
 	}
 }
