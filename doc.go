@@ -1,8 +1,9 @@
 // Package concord is the front page of a library of distributed-systems primitives. It holds
 // documentation only; the code is in the packages below it.
 //
-// What exists today is a lock between processes with fencing tokens, on three engines: the memory
-// of one process, a single Redis server and etcd.
+// What exists today are locks between processes with fencing tokens, guards that check the tokens
+// where the data is, and leader election; in the memory of one process, on Redis (single, Sentinel,
+// Cluster) and on etcd.
 //
 //	be, err := redisbackend.New(client, &redisbackend.Options{Prefix: "shop"}) // the client stays yours
 //	…
@@ -16,15 +17,20 @@
 //
 // For programs:
 //
-//	lock                    one holder per key, first come first served, with a token for each grant
+//	lock                    locks, readers and writers, semaphores, several keys at once
+//	election                one leader among replicas, handed over in good order, and observed
 //	fence                   what a token is, and how a resource refuses the token of an earlier holder
+//	concordhttp             tokens over HTTP: a transport, and a middleware that refuses late requests
+//	concordotel             OpenTelemetry spans and metrics of locks and fences
 //	backend/memorybackend   the engine for one process and for tests, with faults on request
-//	backend/redisbackend    the engine on one Redis server, with guarded writes
+//	backend/redisbackend    the engine on Redis, with guarded writes
 //	backend/etcdbackend     the engine on an etcd cluster, with guarded transactions
+//	backend/sqlbackend      guarded transactions on PostgreSQL, MariaDB, MySQL and SQLite
+//	backend/check           what a backend finds out about its engine at the start
 //
 // For authors of backends:
 //
-//	lease                   the port under lock: claims that are queued, granted, renewed and lost
+//	lease                   the port under locks and elections: claims that are queued, granted, lost
 //	backend/backendtest     the conformance suites, one function a port
 //
 // A primitive is a concrete type that works on a port, a small interface of its own verbs. A
@@ -33,13 +39,15 @@
 //
 // # What works where
 //
-//	                     memory   Redis, single server             etcd
-//	lock                 yes      yes                              yes
-//	fence: marks         yes      yes                              yes
-//	fence: guards        yes      yes: SET, HSET and scripts       yes: transactions
-//
-// Redis Cluster and Redis Sentinel are not built yet. redisbackend refuses the clients of a
-// cluster, and its Check reports an error for those of Sentinel.
+//	                        memory      Redis                      etcd            SQL
+//	lock: Locker            yes         yes                        yes             -
+//	lock: RWLocker          yes         yes                        yes             -
+//	lock: Semaphore         yes         yes                        yes             -
+//	lock: AcquireAll        yes         yes                        yes             -
+//	lock: LockDelay         yes         yes                        yes             -
+//	election                yes         yes                        without priority, TransferTo, Observe
+//	fence: marks            yes         yes                        yes             yes
+//	fence: guards           a function  SET, HSET and scripts      a transaction   a transaction
 //
 // # What is guaranteed
 //
