@@ -177,7 +177,8 @@ func readersAndWriters(t *testing.T, join func() lease.Backend) []sharing {
 			if err != nil {
 				return nil, 0, 0, err
 			}
-			return w, lease.MaxWeight, w.Token(), nil
+			token := w.Token()
+			return w, lease.MaxWeight, token, nil
 		})
 	}
 	return clients
