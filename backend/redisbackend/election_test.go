@@ -57,9 +57,14 @@ func TestElection(t *testing.T) {
 		}()
 		return func() { stop(); <-done }
 	}
+	// leads waits until the observer has been told, which looks at a leader only while there is one.
 	leads := func(id string) {
 		t.Helper()
-		waitFor(t, func() bool { l, err := watcher.Leader(ctx); return err == nil && l.ID == id })
+		waitFor(t, func() bool {
+			mu.Lock()
+			defer mu.Unlock()
+			return told[len(told)-1] == "elected "+id
+		})
 	}
 	stopLow := lead(low)
 	leads("low")

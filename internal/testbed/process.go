@@ -29,6 +29,11 @@ type process struct {
 
 // startProcess runs the program with its output appended to logFile.
 func startProcess(program string, args []string, logFile string) (*process, error) {
+	return startProcessAs(nil, program, args, logFile)
+}
+
+// startProcessAs is startProcess under another user; nil is this one.
+func startProcessAs(user *syscall.Credential, program string, args []string, logFile string) (*process, error) {
 	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
 		return nil, err
@@ -36,6 +41,9 @@ func startProcess(program string, args []string, logFile string) (*process, erro
 	cmd := exec.Command(program, args...)
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = diesWithParent()
+	if user != nil {
+		cmd.SysProcAttr = as(user, cmd.SysProcAttr)
+	}
 
 	p := &process{cmd: cmd, done: make(chan struct{})}
 	started := make(chan error, 1)

@@ -11,9 +11,9 @@ import (
 	"github.com/concord-go/concord/internal/testbed"
 )
 
-// groupsModule is the module whose programs run on every set-up of Redis. Suites of the testbed
-// start groups of servers by themselves; these programs are given one of each, for as long as they
-// are tested.
+// groupsModule is the module whose programs run on every set-up of Redis and on PostgreSQL. Suites of
+// the testbed start such servers by themselves; these programs are given one of each, for as long as
+// they are tested.
 const groupsModule = "examples"
 
 const (
@@ -25,11 +25,12 @@ const (
 type groups struct {
 	sentinel *testbed.Sentinel
 	cluster  *testbed.Cluster
+	postgres *testbed.Postgres
 	dir      string
 	set      []string // variables
 }
 
-// useGroups starts a Sentinel and a Cluster, unless the environment names one.
+// useGroups starts a Sentinel, a Cluster and a PostgreSQL, unless the environment names one.
 func useGroups(ctx context.Context) (g *groups, err error) {
 	g = &groups{}
 	defer func() {
@@ -56,6 +57,19 @@ func useGroups(ctx context.Context) (g *groups, err error) {
 			return g, err
 		}
 	}
+	if os.Getenv(postgresEnv) == "" {
+		dir := filepath.Join(g.dir, "postgres")
+		// It runs as another user, who must be able to get there.
+		if err := errors.Join(os.Chmod(g.dir, 0o755), os.Mkdir(dir, 0o755)); err != nil {
+			return g, err
+		}
+		if g.postgres, err = testbed.LaunchPostgres(ctx, dir, nil); err != nil {
+			return g, err
+		}
+		if err := g.name(postgresEnv, []string{g.postgres.URL()}); err != nil {
+			return g, err
+		}
+	}
 	return g, os.Setenv(requireEnv, os.Getenv(requireEnv)+",sentinel,cluster")
 }
 
@@ -73,6 +87,9 @@ func (g *groups) stop() {
 	}
 	if g.cluster != nil {
 		g.cluster.Stop()
+	}
+	if g.postgres != nil {
+		g.postgres.Stop()
 	}
 	var errs []error
 	for _, env := range g.set {

@@ -16,7 +16,7 @@ import (
 // setUp installs all that tests and make need.
 func setUp(ctx context.Context) error {
 	_, etcd := testbed.FindEtcd() // builds it
-	return errors.Join(needRedis(ctx), needCompiler(ctx), needProgram(ctx, "make"), etcd)
+	return errors.Join(needRedis(ctx), needPostgres(ctx), needMariaDB(ctx), needCompiler(ctx), needProgram(ctx, "make"), etcd)
 }
 
 // needRedis makes sure that redis-server is installed.

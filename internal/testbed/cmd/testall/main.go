@@ -8,9 +8,10 @@
 //
 // It starts one redis-server and one etcd on free loopback ports and stops them at the end, whatever
 // the end is. With REDIS_ADDR or ETCD_ENDPOINTS set it uses those and starts none of its own. etcd
-// is built from its pinned module, once. A missing redis-server or C compiler
+// is built from its pinned module, once. A missing redis-server, PostgreSQL, MariaDB or C compiler
 // is installed where that needs no question: as root on Debian, and with Homebrew on a Mac.
-// Elsewhere it prints the command to run, and fails.
+// Elsewhere it prints the command to run, and fails. The suites on SQL start their databases while
+// they run, and share the ones named by POSTGRES_URL and MARIADB_DSN where they do no harm.
 //
 // Suites that need Redis Sentinel, Redis Cluster or an etcd of three nodes start them while they
 // run. Those that do no harm to servers use the ones named by REDIS_SENTINEL_ADDRS (with
@@ -92,6 +93,9 @@ func run(ctx context.Context, s *settings) error {
 		return err
 	}
 	defer etcd.stop()
+	if err := useDatabases(ctx); err != nil {
+		return err
+	}
 	if s.bench != "" {
 		return benchAll(ctx, root, modules, s)
 	}
