@@ -243,13 +243,17 @@ func queueFull(r *rig) {
 	if testing.Short() {
 		r.Skip("fills a queue: not with -short")
 	}
-	holder := r.claim("k")
-	r.hold(holder)
-	first := r.claim("k")
+	claim := func() lease.Claim { // which lives until the queue is full
+		c := r.claim("k")
+		c.TTL = r.life(10 * time.Minute)
+		return c
+	}
+	r.hold(claim())
+	first := claim()
 	start := time.Now()
 	r.wait(first)
 	for range 63 {
-		r.wait(r.claim("k"))
+		r.wait(claim())
 	}
 	if took := time.Since(start); took*lease.MaxQueue/64 > 8*long/10 {
 		r.Skipf("the engine takes too long to fill a queue (64 claims: %v)", took)
@@ -262,7 +266,7 @@ func queueFull(r *rig) {
 		all.Go(func() {
 			for range (lease.MaxQueue - 64) / 8 {
 				ctx, cancel := r.ctx()
-				a, err := r.be.Acquire(ctx, r.claim("k"))
+				a, err := r.be.Acquire(ctx, claim())
 				cancel()
 				if err != nil || a.Status != lease.Queued {
 					mu.Lock()
@@ -277,7 +281,7 @@ func queueFull(r *rig) {
 		slices.Sort(odd)
 		r.broken("a queue holds lease.MaxQueue claims", fmt.Sprint(len(odd), " refused, such as ", odd[0]), "all queued")
 	}
-	extra := r.claim("k")
+	extra := claim()
 	r.is("a full queue refuses", r.acquire(extra).Answer, lease.Full)
 	r.ended("a claim answered Full left nothing", extra)
 	r.is("a full queue still knows its own", r.acquire(first).Answer, lease.Queued)

@@ -60,8 +60,8 @@ func (l *leases) acquireSite(ctx context.Context, s *site, claims []lease.Claim,
 	}
 	args := make([]any, 3, 8+15*len(group))
 	for _, i := range group {
-		key, queue, seats, tombstone, counter := b.names.claim(claims[i].Key, string(claims[i].Attempt))
-		args = append(args, key, queue, seats, counter, tombstone)
+		k := b.names.keys(claims[i].Key, string(claims[i].Attempt))
+		args = append(args, &k.lease, &k.queue, &k.seats, k.counter, &k.tombstone)
 	}
 	args[2] = len(args) - 3
 	deadline := len(args) + 1

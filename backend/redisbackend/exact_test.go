@@ -188,7 +188,7 @@ func TestExactAllocations(t *testing.T) {
 		}
 	}
 	pair()
-	const limit = 62
+	const limit = 57
 	if n := testing.AllocsPerRun(500, pair); n > limit {
 		t.Errorf("%v allocations for acquire and release, want at most %d", n, limit)
 	}

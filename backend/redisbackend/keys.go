@@ -62,19 +62,23 @@ func (n *names) shardChannel(bucket int, proc string) string {
 	return n.heads[bucket] + kindChannel + proc
 }
 
-// lease returns the hash, the queue and the seats of a key, and its token counter.
-func (n *names) lease(key string) (l, q, s string, counter any) {
-	l, q, s, _, counter = n.claim(key, "")
-	return l, q, s, counter
+// keys are the names that a script about one claim takes. They are passed as pointers into one
+// piece of memory, which the library reads as it reads strings.
+type keys struct {
+	lease     string // the hash
+	queue     string
+	seats     string
+	tombstone string // of the attempt
+	counter   any    // of tokens
 }
 
-// claim is lease, and the tombstone of an attempt on the key. All are cut from one string.
-func (n *names) claim(key, attempt string) (l, q, s, tombstone string, counter any) {
+// keys makes the names for a key and an attempt on it. All are cut from one string.
+func (n *names) keys(key, attempt string) *keys {
 	b := bucket(key)
 	head := n.heads[b]
 	all := head + kindLease + key + head + kindQueue + key + head + kindSeats + key + head + kindTombstone + attempt
 	i := len(head) + len(kindLease) + len(key)
-	return all[:i], all[i : 2*i], all[2*i : 3*i], all[3*i:], n.counters[b]
+	return &keys{all[:i], all[i : 2*i], all[2*i : 3*i], all[3*i:], n.counters[b]}
 }
 
 // observed is the channel where the changes of an announced key are published.

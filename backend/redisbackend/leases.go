@@ -64,11 +64,11 @@ func (l *leases) Acquire(ctx context.Context, c lease.Claim) (lease.Answer, erro
 	}
 	ttl, window := lives(&c)
 	att := string(c.Attempt)
-	key, queue, seats, tombstone, counter := b.names.claim(c.Key, att)
+	k := b.names.keys(c.Key, att)
 	era := s.era.Load()
 	for again := false; ; again = true {
 		v, sent, short, err := b.commit(ctx, scriptAcquire, []any{
-			nil, nil, 5, key, queue, seats, counter, tombstone,
+			nil, nil, 5, &k.lease, &k.queue, &k.seats, k.counter, &k.tombstone,
 			att, ttl, window, flag(c.Queue), s.clock.notAfter(ctx),
 			b.proc, b.maxq, b.publish, makeBlob(c.Owner, c.Meta),
 			millis(c.Delay), c.Priority, c.Weight, c.Limit, c.LimitEpoch, flag(c.Announce),
@@ -112,9 +112,9 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 		until = s.clock.tombstoneUntil()
 	}
 	att := string(r.Attempt)
-	key, queue, seats, tombstone, counter := b.names.claim(r.Key, att)
+	k := b.names.keys(r.Key, att)
 	v, sent, err := b.eval(ctx, scriptRelease, []any{
-		nil, nil, 5, key, queue, seats, counter, tombstone,
+		nil, nil, 5, &k.lease, &k.queue, &k.seats, k.counter, &k.tombstone,
 		att, flag(r.Unclean), until, b.publish, string(r.To),
 	})
 	if err != nil {
@@ -142,9 +142,9 @@ func (l *leases) Revoke(ctx context.Context, r lease.Revocation) (bool, error) {
 	if err := r.Validate(); err != nil {
 		return false, fail(ctx, verb, err)
 	}
-	key, queue, seats, counter := b.names.lease(r.Key)
+	k := b.names.keys(r.Key, "")
 	v, sent, err := b.eval(ctx, scriptRevoke, []any{
-		nil, nil, 4, key, queue, seats, counter,
+		nil, nil, 4, &k.lease, &k.queue, &k.seats, k.counter,
 		strconv.FormatUint(r.Token, 10), flag(r.Force), millis(r.Grace), r.Reason, b.publish,
 	})
 	if err != nil {
@@ -168,8 +168,8 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	if err := lease.ValidateKey(key); err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	hash, queue, seats, _ := b.names.lease(key)
-	v, sent, err := b.eval(ctx, scriptInspect, []any{nil, nil, 3, hash, queue, seats})
+	k := b.names.keys(key, "")
+	v, sent, err := b.eval(ctx, scriptInspect, []any{nil, nil, 3, &k.lease, &k.queue, &k.seats})
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}

@@ -109,3 +109,15 @@ func within(tb testing.TB, d time.Duration) context.Context {
 	tb.Cleanup(cancel)
 	return ctx
 }
+
+// lease returns the names for a key.
+func (n *names) lease(key string) (l, q, s string, counter any) {
+	k := n.keys(key, "")
+	return k.lease, k.queue, k.seats, k.counter
+}
+
+// claim returns the names for a key and an attempt on it.
+func (n *names) claim(key, attempt string) (l, q, s, tombstone string, counter any) {
+	k := n.keys(key, attempt)
+	return k.lease, k.queue, k.seats, k.tombstone, k.counter
+}

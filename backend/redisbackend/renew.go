@@ -81,10 +81,10 @@ func (l *leases) renewChunk(ctx context.Context, s *site, items []lease.Renewal,
 	b := l.b
 	script, args := scriptHold, make([]any, 3, 4+9*len(chunk))
 	for _, i := range chunk {
-		key, queue, seats, counter := b.names.lease(items[i].Key)
-		args = append(args, key)
+		k := b.names.keys(items[i].Key, "")
+		args = append(args, &k.lease)
 		if whole {
-			args = append(args, queue, seats, counter)
+			args = append(args, &k.queue, &k.seats, k.counter)
 		}
 	}
 	args[2] = len(args) - 3

@@ -79,8 +79,8 @@ func (b *Backend) keeper(ctx context.Context, args []any) (pipeliner, error) {
 	if b.cluster == nil {
 		return b.client.(pipeliner), nil // New has made sure of it
 	}
-	key, _ := args[3].(string)
-	return b.cluster.MasterForKey(ctx, key)
+	key, _ := args[3].(*string)
+	return b.cluster.MasterForKey(ctx, *key)
 }
 
 // redirected handles an answer by which a node of a cluster points to another one. Here the
