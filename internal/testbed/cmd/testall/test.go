@@ -19,7 +19,8 @@ const (
 	// under the race detector.
 	exactPrefix = "TestExact"
 
-	// testbedModule is the module whose suites start servers of their own: one at a time.
+	// testbedModule is the module whose suites start servers of their own. They wait more than they
+	// work, so two run at a time, and no more on a larger machine.
 	testbedModule = "internal/testbed"
 )
 
@@ -45,7 +46,7 @@ func testAll(ctx context.Context, root string, modules []string) error {
 		}
 		common := []string{"-timeout", testTimeout}
 		if module == testbedModule {
-			common = append(common, "-p", "1")
+			common = append(common, "-p", "2")
 		}
 		race := slices.Concat(common, []string{"-race", "-shuffle=on", "-skip", "^" + exactPrefix, "./..."})
 		passes = append(passes, goTest(ctx, rep, dir, module, "race", race))
