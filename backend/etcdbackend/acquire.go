@@ -26,104 +26,169 @@ func (l *leases) Acquire(ctx context.Context, w lease.Claim) (lease.Answer, erro
 	if err := b.ready(ctx, verb); err != nil {
 		return lease.Answer{}, err
 	}
-	if err := w.Validate(); err != nil {
-		return lease.Answer{}, fail(ctx, verb, err)
-	}
-	if err := validAttempt(w.Attempt); err != nil {
-		return lease.Answer{}, fail(ctx, verb, err)
-	}
-	if err := supported(&w); err != nil {
+	if err := valid(&w); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
 	if err := b.hub.open(ctx); err != nil {
 		return lease.Answer{}, fail(ctx, verb, err)
 	}
-	line := b.names.line(w.Key)
-	c := b.table.enter(&w, line)
+	a, err := l.obtain(ctx, &w)
+	if err != nil {
+		return lease.Answer{}, fail(ctx, verb, err)
+	}
+	return a, nil
+}
+
+// obtain is Acquire for a claim that was checked.
+func (l *leases) obtain(ctx context.Context, w *lease.Claim) (a lease.Answer, err error) {
+	b := l.b
+	c := b.table.enter(w, b.names.line(w.Key))
 	answered := false
 	defer func() { b.table.leave(c, answered) }()
 	for range settles {
-		a, again, err := l.send(ctx, c, &w)
+		a, again, err := l.send(ctx, c, w)
 		if err != nil {
-			return lease.Answer{}, fail(ctx, verb, err)
+			return lease.Answer{}, err
 		}
 		if !again {
 			answered = true
 			return a, nil
 		}
 	}
-	return lease.Answer{}, fail(ctx, verb, errUnsettled)
+	return lease.Answer{}, errUnsettled
 }
 
 // send makes one try. again says that the lease of the claim, or of an older copy of it, had ended.
+//
+// The request writes the claim if neither that nor its tombstone is there; without Queue, if nothing
+// is on the key at all; and of a later epoch than 0, if it is the first on the key or not the first
+// of its epoch. Otherwise more must be known first, see weigh.
 func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.Answer, again bool, err error) {
 	b := l.b
 	life, err := b.lifeFor(ctx, c, w)
 	if err != nil {
 		return a, false, err
 	}
-	own := seatOf(c.line, c.slot)
 	grave := b.names.tombstone(w.Attempt)
-	value := blob{attempt: w.Attempt, owner: w.Owner, meta: w.Meta}
-	name := claimName(c.line, c.slot, w, int64(life.ttl/time.Second))
-	put := clientv3.OpPut(name, value.encode(), clientv3.WithLease(life.id))
-
-	// Neither the claim nor its tombstone is there; without Queue, nothing on the key at all.
-	all := readLine(c.line)
-	free, then := own, []clientv3.Op{put, all}
-	otherwise := []clientv3.Op{clientv3.OpGet(grave, clientv3.WithCountOnly()), readOwn(own), all}
+	own, puts := c.puts(w, life, 0)
+	free := c.seat
 	if !w.Queue {
-		free, then, otherwise = c.line, then[:1], append(otherwise, readFirst(c.line))
+		free = c.line
 	}
-	r, err := b.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(free).WithPrefix(), "=", 0),
-			clientv3.Compare(clientv3.CreateRevision(grave), "=", 0)).
-		Then(then...).
-		Else(otherwise...).
-		Commit()
-	if isLeaseGone(err) {
-		b.lives.end(life)
-		return a, true, nil
+	compare := []clientv3.Cmp{
+		clientv3.Compare(clientv3.CreateRevision(free).WithPrefix(), "=", 0),
+		clientv3.Compare(clientv3.CreateRevision(grave), "=", 0),
 	}
+	if c.delay > 0 && w.Queue {
+		compare = append(compare, clientv3.Compare(clientv3.CreateRevision(shadeOf(c.seat)).WithPrefix(), "=", 0))
+	}
+	written := len(puts) // where the line stands among the answers
+	switch {
+	case !w.Queue:
+	case c.epoch > 0:
+		puts, written = []clientv3.Op{c.putsOfEpoch(puts)}, 1
+		fallthrough
+	default:
+		puts = append(puts, readLine(c.line))
+	}
+	otherwise := []clientv3.Op{clientv3.OpGet(grave, clientv3.WithCountOnly()), readOwn(c.seat), readLine(c.line)}
+	if c.shared() {
+		otherwise = append(otherwise, readTop(c.line))
+		if w.Queue {
+			puts = append(puts, readTop(c.line))
+		}
+	}
+	if !w.Queue {
+		otherwise = append(otherwise, readFirst(c.line, c.most()))
+	}
+	r, err := b.client.Txn(ctx).If(compare...).Then(puts...).Else(otherwise...).Commit()
 	if err != nil {
-		return a, false, err
+		return b.sent(life, err)
 	}
 	rev := r.Header.Revision
 	if r.Succeeded {
-		m, _ := parseMember(name, rev)
-		read := reading{rev: rev, own: m, found: true, mod: rev, list: []member{m}, total: 1}
+		if w.Queue && c.epoch > 0 && !placed(r.Responses[0]) {
+			return l.weigh(ctx, c, w, life, c.enough(&look{rev: rev, line: c.viewOf(behindAll, ranges(r, written, true))}))
+		}
+		own.rev = rev
+		read := reading{rev: rev, own: own, found: true, mod: rev, line: &view{}}
 		if w.Queue {
-			line := r.Responses[1].GetResponseRange()
-			read.list, read.total = members(line.Kvs), int(line.Count)
+			read.line = c.viewOf(rev, ranges(r, written, c.shared()))
 		}
 		b.table.apply(c, read)
-		if read.total > lease.MaxQueue+1 { // the holder does not wait
-			return l.full(ctx, c, own)
-		}
-		return b.table.answer(c, b.hub.healthy()), false, nil
+		return l.finish(ctx, c, true)
 	}
-
-	buried := r.Responses[0].GetResponseRange().Count > 0
-	mine := r.Responses[1].GetResponseRange().Kvs
-	line := r.Responses[2].GetResponseRange()
-	first := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
-	switch {
-	case buried:
+	if r.Responses[0].GetResponseRange().Count > 0 { // its tombstone
 		return lease.Answer{Status: lease.Gone}, false, nil
-	case len(mine) > 0:
-		m, _ := parseMember(string(mine[0].Key), mine[0].CreateRevision)
-		if !b.adopt(c, mine[0]) {
-			return a, true, b.clear(ctx, m)
-		}
-		b.table.apply(c, reading{rev: rev, own: m, found: true, mod: mine[0].ModRevision, list: members(line.Kvs), total: int(line.Count)})
-		a = b.table.answer(c, b.hub.healthy())
-		return a, a.Status == lease.Unknown, nil
-	case len(first) == 0: // all have gone since, or a marker of a later version is there
-		return lease.Answer{Status: lease.Held}, false, nil
 	}
-	a = lease.Answer{Status: lease.Held}
-	a.Holder, err = b.party(ctx, first[0], true)
+	if first, own := ownOf(r.Responses[1].GetResponseRange().Kvs); first != nil {
+		if !b.adopt(c, first) {
+			return a, true, b.clear(ctx, c, own.rev)
+		}
+		b.table.apply(c, reading{rev: rev, own: own, found: true, mod: first.ModRevision, line: c.viewOf(own.rev, ranges(r, 2, c.shared()))})
+		return l.finish(ctx, c, false)
+	}
+	if w.Queue { // its own seat has lapsed, and blocks for its delay
+		return lease.Answer{Status: lease.Held, Holder: lease.Party{Attempt: w.Attempt, Owner: w.Owner, Weight: w.Weight}}, false, nil
+	}
+	first := r.Responses[len(r.Responses)-1].GetResponseRange().Kvs
+	line := c.viewOf(behindAll, ranges(r, 2, c.shared()))
+	if c.shared() || line.mixed(&member{limit: c.limit, epoch: c.epoch}) {
+		return l.weigh(ctx, c, w, life, c.enough(&look{rev: rev, line: line, first: first}))
+	}
+	a, err = l.held(ctx, first)
 	return a, false, err
+}
+
+// enough returns what was seen if it is all that weighing the claim takes.
+func (c *claim) enough(seen *look) *look {
+	if seen.line.beyond > 0 || !c.shared() {
+		return nil
+	}
+	return seen
+}
+
+// finish answers a claim that is on the server. fresh says that this request has made it.
+func (l *leases) finish(ctx context.Context, c *claim, fresh bool) (a lease.Answer, again bool, err error) {
+	b := l.b
+	if b.table.unclear(c) {
+		if err := b.read(ctx, []*claim{c}); err != nil {
+			return a, false, err
+		}
+	}
+	if a = b.table.refusal(c, fresh); a.Status != lease.Unknown {
+		return a, false, b.withdraw(ctx, c, absent)
+	}
+	a = b.table.answer(c, b.hub.healthy())
+	return a, a.Status == lease.Unknown, nil
+}
+
+// unclear says that a claim cannot be answered by what the request that made it has read.
+func (t *table) unclear(c *claim) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return c.state == waiting && (c.ahead.blind(c.weight) || c.mixed && !c.shared())
+}
+
+// refusal is the answer to a waiting claim that must not stay, or Unknown.
+func (t *table) refusal(c *claim, fresh bool) lease.Answer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	switch {
+	case c.state != waiting || c.ahead.doubt:
+	case c.limit != c.ahead.limit:
+		return lease.Answer{Status: lease.Conflict, Limit: c.ahead.limit}
+	case fresh && c.ahead.rank() >= lease.MaxQueue:
+		return lease.Answer{Status: lease.Full}
+	}
+	return lease.Answer{}
+}
+
+// held is the answer to a claim that does not fit: it names the first in the line.
+func (l *leases) held(ctx context.Context, first []*mvccpb.KeyValue) (a lease.Answer, err error) {
+	a.Status = lease.Held
+	a.Holder, err = l.b.party(ctx, first) // nobody, if all have gone since
+	return a, err
 }
 
 // lifeFor puts a claim that is not on the server yet on a live lifeline.
@@ -134,7 +199,7 @@ func (b *Backend) lifeFor(ctx context.Context, c *claim, w *lease.Claim) (*lifel
 	if life != nil && life.left(time.Now()) > 0 {
 		return life, nil
 	}
-	life, err := b.lives.take(ctx, w.TTL, c.alone)
+	life, err := b.lives.take(ctx, w.TTL, c.delay, c.alone)
 	if err != nil {
 		return nil, err
 	}
@@ -163,39 +228,3 @@ func (b *Backend) adopt(c *claim, kv *mvccpb.KeyValue) bool {
 	}
 	return true
 }
-
-// clear deletes what is left of a claim that has ended for us.
-func (b *Backend) clear(ctx context.Context, m member) error {
-	r, err := b.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.CreateRevision(m.name), "=", m.rev)).
-		Then(clientv3.OpDelete(m.name)).
-		Commit()
-	if err == nil && r.Succeeded {
-		line, _ := cut(m.name)
-		b.table.freed(line, r.Header.Revision)
-	}
-	return err
-}
-
-// full takes back a claim that came when the queue had no more room.
-func (l *leases) full(ctx context.Context, c *claim, own string) (lease.Answer, bool, error) {
-	l.b.table.update(func(*outbox) { c.releasing, c.state = true, ended })
-	_, err := l.b.client.Txn(ctx).Then(clientv3.OpDelete(own, clientv3.WithPrefix())).Commit()
-	if err != nil {
-		return lease.Answer{}, false, err
-	}
-	l.b.table.update(func(*outbox) { c.releasing, c.state = false, absent })
-	return lease.Answer{Status: lease.Full}, false, nil
-}
-
-// readLine reads the beginning of the line of a key, in its order.
-func readLine(line string) clientv3.Op {
-	return clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(known),
-		clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend))
-}
-
-// readFirst reads the first claim of a line with its value.
-func readFirst(line string) clientv3.Op { return clientv3.OpGet(line, clientv3.WithFirstCreate()...) }
-
-// readOwn reads the claim in a slot. With keys only, etcd 3.7 would not tell its lease.
-func readOwn(own string) clientv3.Op { return clientv3.OpGet(own, clientv3.WithPrefix()) }

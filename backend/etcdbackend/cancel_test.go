@@ -46,6 +46,51 @@ var calls = []call{
 		c.Queue = false
 		return acquiring(be, c)
 	}},
+	{"acquire a share", 2, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, share(c.Key, 1, 3, 0), lease.Granted)
+		c.Limit, c.Weight = 3, 2
+		return acquiring(be, c)
+	}},
+	{"acquire, of another limit", 3, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, share(c.Key, 1, 3, 0), lease.Granted)
+		c.Limit = 2
+		return acquiring(be, c)
+	}},
+	{"acquire, of a new epoch", 4, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, share(c.Key, 1, 3, 0), lease.Granted)
+		c.Limit, c.LimitEpoch = 2, 1
+		return acquiring(be, c)
+	}},
+	{"acquire with a delay", 3, 0, func(_ *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
+		c.Delay = time.Minute
+		return acquiring(be, c)
+	}},
+	{"acquire all, wait", 3, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, wish(c.Key), lease.Granted)
+		return acquiringAll(be, c)
+	}},
+	{"try a share", 3, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, share(c.Key, 1, 3, 0), lease.Granted)
+		c.Limit, c.Queue = 3, false
+		return acquiring(be, c)
+	}},
+	{"try all, held elsewhere", 4, 4, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, wish(c.Key), lease.Granted)
+		c.Queue = false
+		return acquiringAll(be, c)
+	}},
+	{"renew, lower", 1, 0, func(t *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
+		c.Weight, c.Limit = 3, 3
+		acquire(t, be, c, lease.Granted)
+		return func(ctx context.Context) error {
+			return be.Leases().Renew(ctx, []lease.Renewal{{Key: c.Key, Attempt: c.Attempt, TTL: c.TTL, Weight: 1}})[0].Err
+		}
+	}},
+	{"release with a delay", 1, 0, func(t *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
+		c.Delay = time.Minute
+		acquire(t, be, c, lease.Granted)
+		return releasing(be, c, false)
+	}},
 	{"renew alone", 1, 0, func(t *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
 		c.Alone = true
 		acquire(t, be, c, lease.Granted)
@@ -105,6 +150,10 @@ var calls = []call{
 
 func acquiring(be *Backend, c lease.Claim) func(context.Context) error {
 	return func(ctx context.Context) error { _, err := be.Leases().Acquire(ctx, c); return err }
+}
+
+func acquiringAll(be *Backend, c lease.Claim) func(context.Context) error {
+	return func(ctx context.Context) error { _, err := be.Leases().AcquireAll(ctx, []lease.Claim{c}); return err }
 }
 
 func renewing(be *Backend, c lease.Claim, seq uint64) func(context.Context) error {

@@ -40,6 +40,14 @@
 // before it tells of the one that frees the way. If the watch has a gap, because etcd has
 // compacted what it missed, every claim is read before anything more is said of it.
 //
+// Where several can hold, a claim is granted when the weights of all before it leave room for its
+// own. The limit in force is that of the latest epoch that any claim on the key has, and goes with
+// those claims. A try on a key in use takes two requests, and the first claim of an epoch three.
+//
+// A claim with a lock-delay has a second key, on a second lease that ends later by the delay. The
+// delay is in whole seconds; after an unclean release it is at least what the servers grant, about
+// two seconds.
+//
 // # Time
 //
 // A lease is believed in from the instant before the last answered renewal was sent, for its TTL
@@ -72,8 +80,8 @@
 //
 // Without a majority nothing is granted, and what is held ends at its time.
 //
-// Limits other than 1, priorities, lock-delay, windows, AcquireAll, a release to a chosen claim and
-// Observe are not there yet; requests for them match lease.ErrUnsupported.
+// Priorities, windows, a release to a chosen claim and Observe are not there yet; requests for them
+// match lease.ErrUnsupported, and so does a weight that is lowered to anything but 1.
 //
 // # On the servers
 //

@@ -17,25 +17,18 @@ import (
 // Client is what a backend needs of an etcd client. *clientv3.Client implements it.
 type Client interface {
 	// Txn begins a transaction. All requests on keys are transactions.
-	// Txn begins a transaction.
 	Txn(ctx context.Context) clientv3.Txn
-	// Grant makes a lease.
 	// Grant makes a lease of ttl seconds.
 	Grant(ctx context.Context, ttl int64) (*clientv3.LeaseGrantResponse, error)
-	// Revoke ends a lease that has served.
-	// Revoke ends a lease and deletes its keys.
+	// Revoke ends a lease that has served, and deletes its keys.
 	Revoke(ctx context.Context, id clientv3.LeaseID) (*clientv3.LeaseRevokeResponse, error)
-	// KeepAliveOnce renews a lease.
 	// KeepAliveOnce renews a lease with one request.
 	KeepAliveOnce(ctx context.Context, id clientv3.LeaseID) (*clientv3.LeaseKeepAliveResponse, error)
 	// TimeToLive tells how long the lease of another process lives on.
-	// TimeToLive tells what is left of a lease.
 	TimeToLive(ctx context.Context, id clientv3.LeaseID, opts ...clientv3.LeaseOption) (*clientv3.LeaseTimeToLiveResponse, error)
 	// Watch tells of what happens to keys.
-	// Watch tells of changes of keys.
 	Watch(ctx context.Context, key string, opts ...clientv3.OpOption) clientv3.WatchChan
 	// RequestProgress asks for a sign of life of the watches with that ctx.
-	// RequestProgress asks how far a watch has got.
 	RequestProgress(ctx context.Context) error
 }
 

@@ -15,7 +15,7 @@ import (
 func shared(be *Backend, ttl time.Duration) clientv3.LeaseID {
 	be.lives.mu.Lock()
 	defer be.lives.mu.Unlock()
-	return be.lives.shared[classOf(ttl)].line.id
+	return be.lives.shared[span{ttl: classOf(ttl)}].line.id
 }
 
 // A lease that is revoked under its claims ends the held ones and those that wait. Nobody is
@@ -244,7 +244,7 @@ func TestCompactionHidesAnEnd(t *testing.T) {
 	acquire(t, first, behind, lease.Queued)
 	mend := r.cut()
 	eventually(t, "the watch is known to be lost", func() bool { return !second.hub.healthy() })
-	if _, err := r.Delete(within(t, time.Second), seatOf(second.names.line("k"), second.table.find(waiter.Attempt, second.names.line("k")).slot), clientv3.WithPrefix()); err != nil {
+	if _, err := r.Delete(within(t, time.Second), second.table.find(waiter.Attempt, second.names.line("k")).seat, clientv3.WithPrefix()); err != nil {
 		t.Fatal(err)
 	}
 	compact(t, r.Client)
@@ -254,7 +254,7 @@ func TestCompactionHidesAnEnd(t *testing.T) {
 	eventually(t, "the deletion is known", func() bool {
 		second.table.mu.Lock()
 		defer second.table.mu.Unlock()
-		return len(second.table.claims[waiter.Attempt].ahead.weights) == 0
+		return len(second.table.claims[waiter.Attempt].ahead.parts) == 0
 	})
 	time.Sleep(20 * time.Millisecond)
 	ungranted(t, told)

@@ -253,7 +253,7 @@ func (h *hub) openedFirst() {
 // a revision is never spread over two responses.
 func (h *hub) deletions(r clientv3.WatchResponse, at *progress) {
 	for _, e := range r.Events {
-		h.b.table.deleted(deletion{string(e.Kv.Key), e.Kv.ModRevision})
+		h.b.table.deleted(string(e.Kv.Key), e.Kv.ModRevision)
 		at.deletions = e.Kv.ModRevision
 	}
 	if r.IsProgressNotify() {

@@ -12,9 +12,10 @@ import (
 )
 
 const (
-	listed   = 100 // waiting claims that Inspect shows
-	lookups  = 8   // requests for the life of leases at the same time
-	maxLives = 64  // leases that are asked about; of others only the TTL is told
+	listed   = 100  // claims of each kind that Inspect shows
+	most     = 1000 // keys that it reads of a line that several can hold
+	lookups  = 8    // requests for the life of leases at the same time
+	maxLives = 64   // leases that are asked about; of others only the TTL is told
 )
 
 // Inspect implements [lease.Backend]. It takes a request for the line, and one for each lease of
@@ -30,60 +31,142 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 		return lease.State{}, fail(ctx, verb, err)
 	}
 	line := b.names.line(key)
-	r, err := b.client.Txn(ctx).Then(
-		clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithLimit(1+listed),
-			clientv3.WithSort(clientv3.SortByCreateRevision, clientv3.SortAscend)),
-		clientv3.OpGet(b.names.wordLine(line), clientv3.WithPrefix(), clientv3.WithLimit(1+listed)),
-	).Commit()
+	claims, words, top, err := b.list(ctx, line, 1+listed)
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
+	if first := groups(claims.Kvs); claims.More && (len(first) == 0 || first[0].limit != 1 || len(top) > 0) {
+		if claims, words, top, err = b.list(ctx, line, most); err != nil {
+			return lease.State{}, fail(ctx, verb, err)
+		}
+	}
+	parties := groups(claims.Kvs)
+	if len(parties) == 0 {
+		return lease.State{}, nil
+	}
+	a := judged(parties, top)
 	asked := map[uint64]bool{}
-	for _, kv := range r.Responses[1].GetResponseRange().Kvs {
+	for _, kv := range words {
 		if w, err := parseWord(kv.Value); err == nil && !w.forced {
 			asked[w.token] = true
 		}
 	}
-	claims := r.Responses[0].GetResponseRange()
 	left := b.lifetimes(ctx, claims.Kvs)
-	var s lease.State
-	var sum int64
-	for _, kv := range claims.Kvs {
-		m, ok := parseMember(string(kv.Key), kv.CreateRevision)
-		if !ok {
-			continue
+	s := lease.State{Limit: a.limit, Waiting: int(claims.Count) - len(claims.Kvs)}
+	for i := range parties {
+		g := &parties[i]
+		a.sum += g.weight
+		seated := a.seats(g.rev, a.sum)
+		if !seated {
+			s.Waiting++
 		}
-		p, err := b.party(ctx, kv, false)
+		if g.first == nil {
+			continue // only its lock-delay is left
+		}
+		p, err := g.party(left)
 		if err != nil {
 			return lease.State{}, fail(ctx, verb, err)
 		}
-		if p.Left, ok = left[kv.Lease]; !ok {
-			p.Left = time.Duration(m.ttl) * time.Second
-		}
-		s.Limit = m.limit
-		if sum += m.weight; sum <= m.limit || m.limit == 0 {
+		switch {
+		case seated && len(s.Holders) < listed:
 			p.Asked = asked[p.Token]
 			s.Holders = append(s.Holders, p)
-		} else {
+		case !seated && len(s.Waiters) < listed:
 			p.Token = 0
 			s.Waiters = append(s.Waiters, p)
 		}
 	}
-	s.Waiting = int(claims.Count) - len(s.Holders)
 	return s, nil
 }
 
-// party is a claim as others see it, as if it were seated. With left it also asks how long it lives.
-func (b *Backend) party(ctx context.Context, kv *mvccpb.KeyValue, left bool) (lease.Party, error) {
-	m, ok := parseMember(string(kv.Key), kv.CreateRevision)
-	value, err := parseBlob(kv.Value)
-	if !ok || err != nil {
-		return lease.Party{}, malformed(kv.Value)
+// judged is by what to tell the seated claims of a line, before any of them is counted.
+func judged(parties []group, top []*mvccpb.KeyValue) ahead {
+	a := ahead{limit: parties[0].limit, epoch: parties[0].epoch}
+	if len(top) > 0 {
+		if m, ok := parseMember(string(top[0].Key), top[0].CreateRevision); ok {
+			a.limit, a.epoch = m.limit, m.epoch
+		}
 	}
-	p := lease.Party{Attempt: value.attempt, Owner: value.owner, Meta: value.meta, Token: uint64(m.rev), Weight: m.weight}
-	if left {
-		if p.Left, ok = b.lifetimes(ctx, []*mvccpb.KeyValue{kv})[kv.Lease]; !ok {
-			p.Left = time.Duration(m.ttl) * time.Second
+	for i := range parties {
+		a.see(&parties[i].member)
+	}
+	return a
+}
+
+// list reads the beginning of a line with its values, the words to holders, and the top.
+func (b *Backend) list(ctx context.Context, line string, limit int64) (claims *rangeResponse, words, top []*mvccpb.KeyValue, err error) {
+	r, err := b.client.Txn(ctx).Then(
+		readFirst(line, limit),
+		clientv3.OpGet(b.names.wordLine(line), clientv3.WithPrefix(), clientv3.WithLimit(limit)),
+		readTop(line),
+	).Commit()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	words, top = r.Responses[1].GetResponseRange().Kvs, r.Responses[2].GetResponseRange().Kvs
+	return r.Responses[0].GetResponseRange(), words, top, nil
+}
+
+// party is the first claim of a range as others see it, as if it were seated. It also asks how long
+// it lives.
+func (b *Backend) party(ctx context.Context, kvs []*mvccpb.KeyValue) (lease.Party, error) {
+	all := groups(kvs)
+	if len(all) == 0 {
+		return lease.Party{}, nil
+	}
+	g := &all[0]
+	if g.first == nil {
+		return g.party(nil)
+	}
+	return g.party(b.lifetimes(ctx, []*mvccpb.KeyValue{g.first}))
+}
+
+// group is all keys of one claim that were read, as one member of the whole weight.
+type group struct {
+	member
+	first *mvccpb.KeyValue // nil if the claim has ended and only shades are left
+	any   *mvccpb.KeyValue
+}
+
+// groups reads claims from a range in the order of the line. The keys of one have one revision.
+func groups(kvs []*mvccpb.KeyValue) []group {
+	var all []group
+	for start := 0; start < len(kvs); {
+		rev, end := kvs[start].CreateRevision, start
+		var a ahead
+		var g group
+		for ; end < len(kvs) && kvs[end].CreateRevision == rev; end++ {
+			m, ok := parseMember(string(kvs[end].Key), rev)
+			if !ok {
+				continue
+			}
+			if g.any == nil || !m.shade && !m.rest {
+				g.member, g.any = m, kvs[end]
+			}
+			if !m.shade && !m.rest {
+				g.first = kvs[end]
+			}
+			a.add(&m, &m)
+		}
+		if g.weight = a.sum; g.any != nil {
+			all = append(all, g)
+		}
+		start = end
+	}
+	return all
+}
+
+// party is the claim as others see it, as if it were seated, given how long leases live on.
+func (g *group) party(left map[int64]time.Duration) (lease.Party, error) {
+	value, err := parseBlob(g.any.Value)
+	if err != nil {
+		return lease.Party{}, err
+	}
+	p := lease.Party{Attempt: value.attempt, Owner: value.owner, Meta: value.meta, Token: uint64(g.rev), Weight: g.weight}
+	if g.first != nil {
+		var ok bool
+		if p.Left, ok = left[g.first.Lease]; !ok {
+			p.Left = time.Duration(g.ttl) * time.Second
 		}
 	}
 	return p, nil

@@ -97,7 +97,8 @@ func TestStrangerInASlot(t *testing.T) {
 	acquire(t, be, wish("warm"), lease.Granted)
 	ghost := wish("k")
 	line := be.names.line("k")
-	name := claimName(line, be.id+".0.0", &ghost, 8)
+	m := member{weight: 1, limit: 1, ttl: 8}
+	name := m.nameOf(seatOf(line, be.id+".0.0", 0, 1))
 	value := blob{attempt: ghost.Attempt}
 	if _, err := r.Put(within(t, time.Second), name, value.encode()); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// leases is the port. So far it knows one mode: one seat a key, first come first served.
+// leases is the port. What it lacks is priorities and all that needs one key to say who is seated.
 type leases struct{ b *Backend }
 
 var _ lease.Backend = (*leases)(nil)
@@ -17,24 +17,23 @@ var _ lease.Backend = (*leases)(nil)
 // after a change of leader it starts to count anew.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
-		Durable: true,
-		MinTTL:  minTTL, TTLStep: time.Second, TryTrips: 1, ExpiryLate: time.Second,
+		Limits: true, Delay: true, MultiKey: true, Durable: true,
+		MinTTL: minTTL, TTLStep: time.Second, TryTrips: 2, ExpiryLate: time.Second,
 	}
 }
 
-// supported refuses what is left for later modes.
-func supported(c *lease.Claim) error {
+// valid refuses what is out of bounds and what is left for later.
+func valid(c *lease.Claim) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
 	switch {
-	case c.Limit != 1 || c.LimitEpoch != 0:
-		return unsupported("limit %d, epoch %d", c.Limit, c.LimitEpoch)
 	case c.Priority != 0:
 		return unsupported("priority %d", c.Priority)
-	case c.Delay != 0:
-		return unsupported("delay %v", c.Delay)
 	case c.Announce:
 		return unsupported("announce")
 	}
-	return nil
+	return validAttempt(c.Attempt)
 }
 
 // validAttempt refuses names that would not be one part of a key.
@@ -45,17 +44,9 @@ func validAttempt(a lease.Attempt) error {
 	return nil
 }
 
-// AcquireAll implements [lease.Backend]: not supported.
-func (l *leases) AcquireAll(ctx context.Context, _ []lease.Claim) ([]lease.Answer, error) {
-	return nil, l.refuse(ctx, "acquire all")
-}
-
 // Observe implements [lease.Backend]: not supported.
 func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
-	return l.refuse(ctx, "observe")
-}
-
-func (l *leases) refuse(ctx context.Context, verb string) error {
+	const verb = "observe"
 	if err := l.b.ready(ctx, verb); err != nil {
 		return err
 	}
@@ -80,6 +71,7 @@ func (t *table) answer(c *claim, trusted bool) lease.Answer {
 		return lease.Answer{Status: lease.Granted, Token: uint64(c.rev), Left: left, Asked: c.wish()}
 	}
 	c.promise(left)
+	c.admitted = true
 	return lease.Answer{Status: lease.Queued, Rank: c.ahead.rank(), Next: t.next(c), Pushed: trusted && c.at >= t.base}
 }
 

@@ -19,9 +19,13 @@ const (
 // lifeline is one etcd lease and the local belief in it: from the instant before the last answered
 // request was sent, for its TTL less the drift. A lifeline that has ended never comes back, even
 // if the server still keeps the lease.
+//
+// One for claims with a lock-delay has a second lease, for their shades, that lives longer by the
+// delay. It is renewed together with the first and only as long as that lives.
 type lifeline struct {
-	id  clientv3.LeaseID
-	ttl time.Duration // as granted
+	id    clientv3.LeaseID
+	shade clientv3.LeaseID // NoLease without a lock-delay
+	ttl   time.Duration    // as granted
 
 	// Guarded by lifelines.mu.
 	users   int  // claims on it

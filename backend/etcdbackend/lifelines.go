@@ -39,9 +39,9 @@ func classOf(ttl time.Duration) int64 {
 }
 
 // ceilSeconds rounds a wish up to what a lease of its own is asked for.
-func ceilSeconds(ttl time.Duration) int64 {
-	return int64((max(ttl, minTTL) + time.Second - 1) / time.Second)
-}
+func ceilSeconds(ttl time.Duration) int64 { return wholeSeconds(max(ttl, minTTL)) }
+
+func wholeSeconds(d time.Duration) int64 { return int64((d + time.Second - 1) / time.Second) }
 
 // lifelines are the etcd leases of a backend object: one for each class of TTL, kept alive by one
 // request each third of the TTL however many claims are on it, and one for each claim that is
@@ -50,10 +50,13 @@ type lifelines struct {
 	b *Backend
 
 	mu     sync.Mutex
-	shared map[int64]*class
+	shared map[span]*class
 	byID   map[clientv3.LeaseID]*lifeline
 	grave  *lifeline
 }
+
+// span is what claims must have in common to share a lease, in seconds.
+type span struct{ ttl, delay int64 }
 
 type class struct {
 	turn chan struct{} // held by who asks for a lease
@@ -61,7 +64,7 @@ type class struct {
 }
 
 func newLifelines(b *Backend) *lifelines {
-	return &lifelines{b: b, shared: map[int64]*class{}, byID: map[clientv3.LeaseID]*lifeline{}}
+	return &lifelines{b: b, shared: map[span]*class{}, byID: map[clientv3.LeaseID]*lifeline{}}
 }
 
 // find returns a live lifeline of this object by the id that a claim is on.
@@ -76,16 +79,16 @@ func (s *lifelines) find(id clientv3.LeaseID) *lifeline {
 }
 
 // take returns a live lifeline for a claim and counts the claim as its user, until drop.
-func (s *lifelines) take(ctx context.Context, ttl time.Duration, alone bool) (*lifeline, error) {
+func (s *lifelines) take(ctx context.Context, ttl time.Duration, delay int64, alone bool) (*lifeline, error) {
 	if alone {
-		return s.grant(ctx, ceilSeconds(ttl), 1)
+		return s.grant(ctx, span{ceilSeconds(ttl), delay}, 1)
 	}
-	seconds := classOf(ttl)
+	wanted := span{classOf(ttl), delay}
 	s.mu.Lock()
-	c := s.shared[seconds]
+	c := s.shared[wanted]
 	if c == nil {
 		c = &class{turn: make(chan struct{}, 1)}
-		s.shared[seconds] = c
+		s.shared[wanted] = c
 	}
 	s.mu.Unlock()
 	if l := s.join(c); l != nil {
@@ -100,7 +103,7 @@ func (s *lifelines) take(ctx context.Context, ttl time.Duration, alone bool) (*l
 	if l := s.join(c); l != nil { // somebody was faster
 		return l, nil
 	}
-	l, err := s.grant(ctx, seconds, 1)
+	l, err := s.grant(ctx, wanted, 1)
 	if err != nil {
 		return nil, err
 	}
@@ -124,13 +127,23 @@ func (s *lifelines) join(c *class) *lifeline {
 	return c.line
 }
 
-func (s *lifelines) grant(ctx context.Context, seconds int64, users int) (*lifeline, error) {
+// grant makes a lifeline. That of the shades comes first here and in renewals: it is then never
+// nearer to its end than the delay behind what the holder believes.
+func (s *lifelines) grant(ctx context.Context, wanted span, users int) (*lifeline, error) {
 	t0 := time.Now()
-	r, err := s.b.client.Grant(ctx, seconds)
+	var shade clientv3.LeaseID
+	if wanted.delay > 0 {
+		r, err := s.b.client.Grant(ctx, wanted.ttl+wanted.delay)
+		if err != nil {
+			return nil, err
+		}
+		shade = r.ID
+	}
+	r, err := s.b.client.Grant(ctx, wanted.ttl)
 	if err != nil {
 		return nil, err
 	}
-	l := &lifeline{id: r.ID, ttl: time.Duration(r.TTL) * time.Second, t0: t0, users: users}
+	l := &lifeline{id: r.ID, shade: shade, ttl: time.Duration(r.TTL) * time.Second, t0: t0, users: users}
 	s.mu.Lock()
 	s.byID[l.id] = l
 	s.mu.Unlock()
@@ -194,7 +207,13 @@ func (s *lifelines) drop(l *lifeline, alone bool) {
 // renew asks once for a new life and notes the answer.
 func (s *lifelines) renew(ctx context.Context, l *lifeline) error {
 	t0 := time.Now()
-	_, err := s.b.client.KeepAliveOnce(ctx, l.id)
+	var err error
+	if l.shade != clientv3.NoLease {
+		_, err = s.b.client.KeepAliveOnce(ctx, l.shade)
+	}
+	if err == nil {
+		_, err = s.b.client.KeepAliveOnce(ctx, l.id)
+	}
 	switch {
 	case isLeaseGone(err):
 		s.end(l)
@@ -276,7 +295,7 @@ func (s *lifelines) burial(ctx context.Context) (clientv3.LeaseID, error) {
 	if grave != nil && grave.left(time.Now()) > graveTTL/2 {
 		return grave.id, nil
 	}
-	grave, err := s.grant(ctx, int64(graveTTL/time.Second), 0)
+	grave, err := s.grant(ctx, span{ttl: int64(graveTTL / time.Second)}, 0)
 	if err != nil {
 		return 0, err
 	}

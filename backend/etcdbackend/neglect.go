@@ -25,8 +25,8 @@ func (b *Backend) endNeglected(now time.Time) {
 		for _, c := range b.table.claims {
 			if c.there() && c.asking == 0 && !c.releasing && now.After(c.trust) {
 				c.state = ended // what has ended does not come back, should the owner ask after all
-				out.tell(c, lease.Event{Kind: lease.EventCheck})
-				over = append(over, lease.Release{Key: c.key, Attempt: c.attempt})
+				out.tell(c, checkNow)
+				over = append(over, lease.Release{Key: c.key, Attempt: c.attempt, Unclean: true})
 			}
 		}
 	})

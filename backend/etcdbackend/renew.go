@@ -10,9 +10,9 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// chunkItems is how many claims one request reads. Each takes two operations, of which etcd
+// chunkItems is how many claims one request reads. Each takes up to three operations, of which etcd
 // accepts 128 by default.
-const chunkItems = 60
+const chunkItems = 40
 
 // Renew implements [lease.Backend]. Claims live on leases that are renewed by themselves, so an
 // answer needs no request while the watch is known to have missed nothing. Otherwise the claim is
@@ -55,6 +55,10 @@ func (l *leases) Renew(ctx context.Context, items []lease.Renewal) []lease.Answe
 	}
 	for i, c := range claims {
 		if c != nil && answers[i].Err == nil {
+			if err := b.withdrawOutgrown(ctx, c); err != nil {
+				answers[i] = lease.Answer{Err: fail(ctx, verb, err)}
+				continue
+			}
 			answers[i] = b.table.answer(c, b.hub.healthy())
 			if err := b.table.stuck(c); err != nil && answers[i].Status != lease.Unknown {
 				answers[i] = lease.Answer{Err: fail(ctx, verb, err)}
@@ -90,18 +94,21 @@ func (l *leases) refresh(ctx context.Context, r *lease.Renewal) (*claim, error) 
 	if err := validAttempt(r.Attempt); err != nil {
 		return nil, err
 	}
-	if r.Weight > 1 {
-		return nil, unsupported("weight %d", r.Weight)
-	}
 	c := b.table.find(r.Attempt, b.names.line(r.Key))
 	if c == nil {
 		return nil, nil
 	}
 	b.table.mu.Lock()
 	life, there, newer := c.life, c.there(), r.MetaSeq > c.seq
+	lower := c.state == granted && r.Weight > 0 && r.Weight < c.weight
 	b.table.mu.Unlock()
 	if !there || life == nil {
 		return c, nil
+	}
+	if lower {
+		if err := b.lower(ctx, c, r.Weight); err != nil {
+			return nil, err
+		}
 	}
 	wanted := classOf(r.TTL)
 	if c.alone {
@@ -140,7 +147,7 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, moves
 	}
 	for range settles {
 		b.table.mu.Lock()
-		name, rev, mod, seq, there := c.name, c.rev, c.mod, c.seq, c.there()
+		name, rev, mod, seq, there, keys := c.name, c.rev, c.mod, c.seq, c.there(), c.keys()
 		b.table.mu.Unlock()
 		if !there || !moves && r.MetaSeq <= seq {
 			return nil
@@ -151,14 +158,16 @@ func (b *Backend) rewrite(ctx context.Context, c *claim, r *lease.Renewal, moves
 			fresh := blob{attempt: c.attempt, seq: seq, owner: c.owner, meta: r.Meta}
 			value, keep = fresh.encode(), nil
 		}
+		var moved []clientv3.Op
 		if moves {
 			keep = append(keep, clientv3.WithLease(life.id))
+			moved = c.move(keys, life)
 		} else {
 			keep = append(keep, clientv3.WithIgnoreLease())
 		}
 		txn, err := b.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.CreateRevision(name), "=", rev), clientv3.Compare(clientv3.ModRevision(name), "=", mod)).
-			Then(clientv3.OpPut(name, value, keep...)).
+			Then(append(moved, clientv3.OpPut(name, value, keep...))...).
 			Else(clientv3.OpGet(name)).
 			Commit()
 		if err != nil {
@@ -214,7 +223,7 @@ func (b *Backend) mover(ctx context.Context, c *claim, ttl time.Duration) (life 
 	if life != nil {
 		return life, false, nil
 	}
-	if life, err = b.lives.take(ctx, ttl, c.alone); err != nil {
+	if life, err = b.lives.take(ctx, ttl, c.delay, c.alone); err != nil {
 		return nil, false, err
 	}
 	b.table.mu.Lock()
@@ -235,54 +244,5 @@ func (t *table) doubtful(c *claim, healthy bool) bool {
 	case granted:
 		return !healthy || c.at < t.base
 	}
-	return !healthy || c.at < t.base || c.local > t.seen || c.ahead.blind() || c.ahead.grants(c.weight, c.limit)
-}
-
-// read reads some claims and what stands before them in one request.
-func (b *Backend) read(ctx context.Context, claims []*claim) error {
-	ops := make([]clientv3.Op, 0, 2*len(claims))
-	b.table.mu.Lock()
-	lines := make([]bool, len(claims)) // whose line is read
-	for i, c := range claims {
-		c.asking++
-		lines[i] = c.state != granted
-		ops = append(ops, readOwn(seatOf(c.line, c.slot)))
-		if lines[i] {
-			ops = append(ops, readLine(c.line))
-		} else {
-			ops = append(ops, clientv3.OpGet(b.names.word(c.line, c.slot)))
-		}
-	}
-	b.table.mu.Unlock()
-	r, err := b.client.Txn(ctx).Then(ops...).Commit()
-	for i, c := range claims {
-		if err == nil {
-			own, more := r.Responses[2*i].GetResponseRange(), r.Responses[2*i+1].GetResponseRange()
-			b.take(c, r.Header.Revision, own, more, lines[i])
-		}
-		b.table.leave(c, true)
-	}
-	return err
-}
-
-// take applies what was read of one claim.
-func (b *Backend) take(c *claim, rev int64, own, more *rangeResponse, line bool) {
-	read := reading{rev: rev}
-	if len(own.Kvs) > 0 {
-		kv := own.Kvs[0]
-		read.own, read.found = parseMember(string(kv.Key), kv.CreateRevision)
-		read.mod = kv.ModRevision
-		if !b.adopt(c, kv) {
-			return // not ours, or on a lease that has ended for us
-		}
-	}
-	if line {
-		read.list, read.total = members(more.Kvs), int(more.Count)
-	}
-	b.table.apply(c, read)
-	if !line && len(more.Kvs) > 0 {
-		if w, err := parseWord(more.Kvs[0].Value); err == nil {
-			b.table.ask(c.line, c.slot, w)
-		}
-	}
+	return !healthy || c.at < t.base || c.local > t.seen || c.ahead.blind(c.weight) || c.agrees() && c.ahead.grants(c.weight)
 }

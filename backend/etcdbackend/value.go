@@ -25,6 +25,12 @@ func (b *blob) encode() string {
 	return s + string(b.meta)
 }
 
+// brief is the value of the other keys of a claim.
+func (b *blob) brief() string {
+	short := blob{attempt: b.attempt, owner: b.owner}
+	return short.encode()
+}
+
 func parseBlob(value []byte) (blob, error) {
 	attempt, rest, ok := bytes.Cut(value, []byte(":"))
 	number, rest, ok1 := bytes.Cut(rest, []byte(":"))

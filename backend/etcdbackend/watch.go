@@ -21,6 +21,9 @@ func (w *watch) deliver(e lease.Event) {
 	}
 }
 
+// checkNow has the owner of a claim ask.
+var checkNow = lease.Event{Kind: lease.EventCheck}
+
 // outbox is events to be delivered when no lock is held.
 type outbox []note
 
