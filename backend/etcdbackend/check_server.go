@@ -2,6 +2,7 @@ package etcdbackend
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -54,7 +55,7 @@ func (b *Backend) checkServers(ctx context.Context, r *check.Report) error {
 		answered++
 	}
 	if answered == 0 && failure != nil {
-		return failure
+		return fmt.Errorf("no answer from %s: %w", strings.Join(client.Endpoints(), ", "), failure)
 	}
 	if n := len(client.Endpoints()); n == 2 {
 		r.Add(check.LevelWarning, subject, "2 endpoints: a cluster of two members is down when either is")
