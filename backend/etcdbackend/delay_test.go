@@ -34,6 +34,7 @@ func grantedAfter(t *testing.T, told <-chan lease.Event) time.Time {
 // A holder dies. Its key is kept from others for the delay after the end that it believed in, and
 // not for much longer.
 func TestDelayAfterACrash(t *testing.T) {
+	t.Parallel()
 	for name, weight := range map[string]int64{"lock": 1, "heavy": 3} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -59,6 +60,7 @@ func TestDelayAfterACrash(t *testing.T) {
 // A claim whose lease was ended from outside has lapsed: neither its release nor the next claim of
 // its process, which must not come into its place, cuts the delay short.
 func TestLateReleaseKeepsTheDelay(t *testing.T) {
+	t.Parallel()
 	be, _ := processes(t, 1)
 	const delay = 4 * time.Second
 	holder, again := holdOff(delay), holdOff(delay)

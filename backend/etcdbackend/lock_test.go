@@ -133,6 +133,7 @@ func TestDowngrade(t *testing.T) {
 
 // A reader dies. A writer waits for the end of its lease and no longer.
 func TestDeadReader(t *testing.T) {
+	t.Parallel()
 	be, _ := processes(t, 2)
 	ctx := within(t, 20*time.Second)
 	got[*lock.Share](t)(readers(t, be[0]).AcquireRead(ctx, "k"))
@@ -272,6 +273,7 @@ func TestAcquireAll(t *testing.T) {
 
 // A holder dies, and its key stays closed for the lock-delay after that.
 func TestLockDelayAfterACrash(t *testing.T) {
+	t.Parallel()
 	be, _ := processes(t, 2)
 	ctx := within(t, 30*time.Second)
 	const delay = 3 * time.Second
@@ -300,6 +302,7 @@ func TestLockDelayAfterACrash(t *testing.T) {
 
 // A hold that takes too long ends, and the next one gets the key.
 func TestMaxHold(t *testing.T) {
+	t.Parallel()
 	be, _ := processes(t, 2)
 	ctx := within(t, 30*time.Second)
 	long := got[*lock.Lease](t)(lockers(t, be[0], lock.Options{MaxHold: 3 * time.Second}).Acquire(ctx, "k"))

@@ -47,15 +47,15 @@ func trades(t *testing.T, args ...string) {
 	}
 }
 
-func TestMemory(t *testing.T) { trades(t, "-ttl", "250ms") }
+func TestMemory(t *testing.T) { trades(t, "-ttl", "250ms", "-harm", "2") }
 
-func TestRedis(t *testing.T) { trades(t, "-locks", server(t, "redis", "REDIS_ADDR"), "-harm", "2") }
+func TestRedis(t *testing.T) { trades(t, "-locks", server(t, "redis", "REDIS_ADDR"), "-harm", "1") }
 
 func TestEtcd(t *testing.T) { trades(t, "-locks", server(t, "etcd", "ETCD_ENDPOINTS"), "-harm", "1") }
 
 func TestPostgres(t *testing.T) {
 	server(t, "postgres", "POSTGRES_URL")
-	trades(t, "-db", os.Getenv("POSTGRES_URL"))
+	trades(t, "-db", os.Getenv("POSTGRES_URL"), "-ttl", "250ms", "-harm", "2")
 }
 
 func TestBadFlags(t *testing.T) {
