@@ -26,7 +26,8 @@ type Group struct {
 // held while it waits for the others. Each key has a token of its own.
 //
 // It needs as many requests as the engine needs: one on a single Redis server, one for each bucket
-// in a Redis Cluster. The errors are those of [Locker.Acquire], and lease.ErrUnsupported where the
+// in a Redis Cluster. Keys with the same text in braces, such as "{order/42}/pay" and
+// "{order/42}/ship", are in one bucket, so they are taken in one step there too. The errors are those of [Locker.Acquire], and lease.ErrUnsupported where the
 // engine cannot do it.
 func (l *Locker) AcquireAll(ctx context.Context, keys ...string) (*Group, error) {
 	return l.acquireAll(ctx, keys, true)
