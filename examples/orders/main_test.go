@@ -34,6 +34,7 @@ func server(t *testing.T, name, env string) string {
 
 // trades runs the program both ways.
 func trades(t *testing.T, args ...string) {
+	t.Parallel() // they mostly wait
 	for _, fencing := range []string{"true", "false"} {
 		var out bytes.Buffer
 		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
