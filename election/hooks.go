@@ -39,6 +39,29 @@ type Info struct {
 	Err  error
 }
 
+// JoinHooks returns hooks that call each of the given ones in order. nil entries are skipped.
+func JoinHooks(hooks ...*Hooks) *Hooks {
+	var all []Hooks
+	for _, h := range hooks {
+		if h != nil {
+			all = append(all, *h.filled())
+		}
+	}
+	each := func(call func(*Hooks)) {
+		for i := range all {
+			call(&all[i])
+		}
+	}
+	return &Hooks{
+		Elected: func(i Info) { each(func(h *Hooks) { h.Elected(i) }) },
+		Ended:   func(i Info) { each(func(h *Hooks) { h.Ended(i) }) },
+		Drained: func(i Info) { each(func(h *Hooks) { h.Drained(i) }) },
+		Renewed: func(i Info) { each(func(h *Hooks) { h.Renewed(i) }) },
+		Health:  func(i Info) { each(func(h *Hooks) { h.Health(i) }) },
+		Failed:  func(i Info) { each(func(h *Hooks) { h.Failed(i) }) },
+	}
+}
+
 // LogHooks returns hooks that write to logger who leads, as information, and what goes wrong, as
 // warnings. nil means [slog.Default] at the time of the event.
 func LogHooks(logger *slog.Logger) *Hooks {

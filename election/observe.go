@@ -69,8 +69,8 @@ func (k EventKind) String() string {
 
 // Event is what an observer is told.
 type Event struct {
-	Kind   EventKind
-	Leader Leader // of a term that was over before it could be looked at, Term alone
+	Kind   EventKind // what happened
+	Leader Leader    // to whom; only the Term is set in Vacant, nothing in Gap
 }
 
 // maxChanges is how many changes may wait for a slow observer. More are one gap.
@@ -160,14 +160,14 @@ func (o *observer) change(ctx context.Context, c lease.Change) bool {
 			return false
 		}
 		return o.look(ctx)
-	case c.Token < o.term, c.Token == o.term && !o.leading:
+	case c.Party.Token < o.term, c.Party.Token == o.term && !o.leading:
 		return true // older than what was told
 	case c.Kind == lease.ChangeSeated:
-		return c.Token == o.term || o.elected(ctx, c.Token)
+		return c.Party.Token == o.term || o.elected(c.Party)
 	case c.Kind == lease.ChangeEnded:
-		return o.vacant(c.Token)
+		return o.vacant(c.Party.Token)
 	default:
-		return o.proclaimed(ctx, c.Token)
+		return o.tell(Proclaimed, c.Party)
 	}
 }
 
@@ -207,33 +207,16 @@ func (o *observer) tell(kind EventKind, p lease.Party) bool {
 	return o.yield(Event{Kind: kind, Leader: o.election.leader(p)}, nil)
 }
 
-func (o *observer) elected(ctx context.Context, token uint64) bool {
-	if o.leading && !o.vacant(o.term) { // its end was announced before, or is implied
+func (o *observer) elected(p lease.Party) bool {
+	if o.leading && !o.vacant(o.term) { // its end is implied
 		return false
 	}
-	return o.tell(Elected, o.find(ctx, token))
-}
-
-func (o *observer) proclaimed(ctx context.Context, token uint64) bool {
-	p := o.find(ctx, token)
-	if p.Owner == "" {
-		return true // it has ended, which comes next
-	}
-	return o.tell(Proclaimed, p)
+	return o.tell(Elected, p)
 }
 
 func (o *observer) vacant(token uint64) bool {
 	o.term, o.leading = max(o.term, token), false
 	return o.yield(Event{Kind: Vacant, Leader: Leader{Term: o.election.term(token)}}, nil)
-}
-
-// find reads the leader of a term, of which only the number is left if it is over.
-func (o *observer) find(ctx context.Context, token uint64) lease.Party {
-	s, err := o.election.inspect(ctx)
-	if err == nil && len(s.Holders) > 0 && s.Holders[0].Token == token {
-		return s.Holders[0]
-	}
-	return lease.Party{Token: token}
 }
 
 // String describes the leader for people to read.

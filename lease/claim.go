@@ -18,6 +18,7 @@ const (
 	MinTTL      = 100 * time.Millisecond
 	MaxTTL      = 24 * time.Hour
 	MaxDelay    = 60 * time.Second // lock-delay
+	MaxNotice   = 6 * time.Second  // until an observer is told of a lapse
 	MinPriority = -512
 	MaxPriority = 511
 )

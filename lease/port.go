@@ -51,6 +51,11 @@ type Backend interface {
 	// Inspect reads who is seated and who waits. It changes nothing.
 	Inspect(ctx context.Context, key string) (State, error)
 
+	// Seats lists the valid seats of a key, however many, a part at a time: it begins at cursor "" and
+	// goes on at next, until that is "". A seat that is there all the while is listed, maybe twice; one
+	// that comes or goes meanwhile is listed or not. It changes nothing.
+	Seats(ctx context.Context, key, cursor string) (part []Party, next string, err error)
+
 	// Watch tells the owner of an attempt what happens to it, from before the first Acquire until
 	// stop is called. It never talks to the engine itself. Events are a hint: they may be lost or
 	// late, and come from a goroutine of the backend, so notify must not block. No notify is
@@ -59,9 +64,11 @@ type Backend interface {
 
 	// Observe calls notify for every change of an announced key, one after the other and in order,
 	// until ctx ends, and returns its error. The first call has the kind ChangeGap: changes after it
-	// are told. It comes again whenever changes may have been missed, never silently; Inspect then
-	// tells the state. notify must not block for long. Engines whose Capabilities lack Announce
-	// return [ErrUnsupported].
+	// are told. It comes again whenever changes may have been missed, never silently; Inspect or Seats
+	// then tells the state. The end of a seat that lapses is told at most [MaxNotice] after the engine
+	// has noticed it, also when nobody else uses the key, and a change that was lost is noticed within
+	// twice that time. notify must not block for long. Engines whose Capabilities lack Announce return
+	// [ErrUnsupported].
 	Observe(ctx context.Context, key string, notify func(Change)) error
 
 	// Capabilities says what this engine can do.
@@ -216,7 +223,7 @@ type Event struct {
 // Change tells an observer what happened to an announced key.
 type Change struct {
 	Kind  ChangeKind
-	Token uint64 // the grant it speaks of; 0 for a gap
+	Party Party // Seated, Meta: the claim, without Left and Asked; Ended: its token alone
 }
 
 // ChangeKind tells changes apart.

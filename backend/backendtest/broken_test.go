@@ -17,6 +17,7 @@ type broken struct {
 	release    func(context.Context, lease.Release) (lease.Released, error)
 	revoke     func(context.Context, lease.Revocation) (bool, error)
 	inspect    func(context.Context, string) (lease.State, error)
+	seats      func(context.Context, string, string) ([]lease.Party, string, error)
 	watch      func(string, lease.Attempt, func(lease.Event)) func()
 	observe    func(context.Context, string, func(lease.Change)) error
 	caps       func() lease.Capabilities
@@ -62,6 +63,13 @@ func (b *broken) Inspect(ctx context.Context, key string) (lease.State, error) {
 		return b.inspect(ctx, key)
 	}
 	return b.Backend.Inspect(ctx, key)
+}
+
+func (b *broken) Seats(ctx context.Context, key, cursor string) ([]lease.Party, string, error) {
+	if b.seats != nil {
+		return b.seats(ctx, key, cursor)
+	}
+	return b.Backend.Seats(ctx, key, cursor)
 }
 
 func (b *broken) Watch(key string, a lease.Attempt, notify func(lease.Event)) func() {
@@ -128,6 +136,9 @@ func renaming(be lease.Backend, name func(string) string) *broken {
 		return be.Release(ctx, r)
 	}
 	b.inspect = func(ctx context.Context, key string) (lease.State, error) { return be.Inspect(ctx, name(key)) }
+	b.seats = func(ctx context.Context, key, cursor string) ([]lease.Party, string, error) {
+		return be.Seats(ctx, name(key), cursor)
+	}
 	return b
 }
 

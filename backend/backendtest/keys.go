@@ -171,6 +171,8 @@ func endedContext(r *rig) {
 		check("Revoke", err)
 		_, err = r.be.Inspect(ctx, "k")
 		check("Inspect", err)
+		_, _, err = r.be.Seats(ctx, "k", "")
+		check("Seats", err)
 		answers := r.be.Renew(ctx, []lease.Renewal{renewal(holder, false), renewal(holder, true)})
 		same(r, "Renew gives one answer for each item", len(answers), 2)
 		for _, a := range answers {

@@ -86,6 +86,9 @@ var leaseCases = []leaseCase{
 
 	{name: "inspect/lists holders and waiters", run: inspectLists},
 	{name: "inspect/changes nothing", run: inspectChanges},
+	{name: "seats/lists the holders", run: seatsLists},
+	{name: "seats/lists all of many", needs: "Limits", run: seatsMany},
+	{name: "seats/leaves out what has ended", waits: true, run: seatsEnded},
 
 	{name: "watch/nothing after stop", waits: true, run: watchStop},
 
@@ -122,6 +125,7 @@ var leaseCases = []leaseCase{
 
 	{name: "announce/every change in order", needs: "Announce", waits: true, run: announceChanges},
 	{name: "announce/only its own key", needs: "Announce", waits: true, run: announceOthers},
+	{name: "announce/a lapse that nobody else sees", needs: "Announce", waits: true, run: announceLapse},
 	{name: "announce/members come and go", needs: "Announce", waits: true, run: announceMembers},
 
 	{name: "random/agrees with the model", waits: true, run: randomAgreement},

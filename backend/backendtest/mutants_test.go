@@ -315,6 +315,26 @@ var mutants = map[string]struct {
 			})
 		}}
 	}},
+	"changes tell nothing of the claim": {"announce/every change in order", func(be lease.Backend) lease.Backend {
+		return &broken{Backend: be, observe: func(ctx context.Context, key string, notify func(lease.Change)) error {
+			return be.Observe(ctx, key, func(c lease.Change) {
+				notify(lease.Change{Kind: c.Kind, Party: lease.Party{Token: c.Party.Token}})
+			})
+		}}
+	}},
+	"only the first part of the seats": {"seats/lists all of many", func(be lease.Backend) lease.Backend {
+		return &broken{Backend: be, seats: func(ctx context.Context, key, cursor string) ([]lease.Party, string, error) {
+			part, _, err := be.Seats(ctx, key, cursor)
+			return part, "", err
+		}}
+	}},
+	"waiters count as seated": {"seats/lists the holders", func(be lease.Backend) lease.Backend {
+		return &broken{Backend: be, seats: func(ctx context.Context, key, cursor string) ([]lease.Party, string, error) {
+			part, next, err := be.Seats(ctx, key, cursor)
+			s, _ := be.Inspect(ctx, key)
+			return append(part, s.Waiters...), next, err
+		}}
+	}},
 	"a missing part is passed over": {"bounds/a missing part is refused", func(be lease.Backend) lease.Backend {
 		return &broken{Backend: be, caps: func() lease.Capabilities {
 			caps := be.Capabilities()

@@ -79,6 +79,12 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	return s, nil
 }
 
+// Seats implements [lease.Backend].
+func (l *leases) Seats(ctx context.Context, key, _ string) (part []lease.Party, next string, err error) {
+	s, err := l.Inspect(ctx, key)
+	return s.Holders, "", err
+}
+
 // judged is by what to tell the seated claims of a line, before any of them is counted.
 func judged(parties []group, top []*mvccpb.KeyValue) ahead {
 	a := ahead{limit: parties[0].limit, epoch: parties[0].epoch}

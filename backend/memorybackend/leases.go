@@ -2,6 +2,7 @@ package memorybackend
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/concord-go/concord/lease"
@@ -67,6 +68,24 @@ func (l leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 		return lease.State{}, err
 	}
 	return do(ctx, l.b, func(t *table, now time.Time) lease.State { return t.inspect(key, now) })
+}
+
+// Seats implements [lease.Backend]. The parts are in the order of the tokens.
+func (l leases) Seats(ctx context.Context, key, cursor string) (part []lease.Party, next string, err error) {
+	if err := lease.ValidateKey(key); err != nil {
+		return nil, "", err
+	}
+	var after uint64
+	if cursor != "" {
+		if after, err = strconv.ParseUint(cursor, 10, 64); err != nil {
+			return nil, "", &lease.InvalidError{Field: "cursor", Problem: "must come from Seats"}
+		}
+	}
+	part, err = do(ctx, l.b, func(t *table, now time.Time) []lease.Party { return t.seated(key, after, now) })
+	if len(part) == pageSize {
+		next = strconv.FormatUint(part[pageSize-1].Token, 10)
+	}
+	return part, next, err
 }
 
 // Capabilities implements [lease.Backend]: all there is, except that nothing is durable.

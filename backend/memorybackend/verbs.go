@@ -8,8 +8,10 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// listed is how many parties of each kind Inspect shows.
-const listed = 100
+const (
+	listed   = 100 // parties of each kind that Inspect shows
+	pageSize = 500 // parties in a part of Seats
+)
 
 // acquire seats the claim, or lets it wait, or says why not.
 func (t *table) acquire(wish lease.Claim, now time.Time) lease.Answer {
@@ -229,18 +231,29 @@ func (t *table) inspect(name string, now time.Time) (s lease.State) {
 		return s
 	}
 	s.Limit, s.Waiting = k.limit, len(k.queue)
-	byToken := slices.SortedFunc(slices.Values(k.seats), func(a, b *claim) int { return cmp.Compare(a.token, b.token) })
-	for _, c := range byToken {
-		if c.valid(now) && len(s.Holders) < listed {
-			s.Holders = append(s.Holders, c.party(now))
-		}
-	}
+	s.Holders = t.seated(name, 0, now)
+	s.Holders = s.Holders[:min(len(s.Holders), listed)]
 	for _, c := range k.queue {
 		if !c.dead(now) && len(s.Waiters) < listed {
 			s.Waiters = append(s.Waiters, c.party(now))
 		}
 	}
 	return s
+}
+
+// seated lists a part of the valid seats, by token, of those whose token is larger than after.
+func (t *table) seated(name string, after uint64, now time.Time) (list []lease.Party) {
+	k := t.keys[name]
+	if k == nil {
+		return nil
+	}
+	byToken := slices.SortedFunc(slices.Values(k.seats), func(a, b *claim) int { return cmp.Compare(a.token, b.token) })
+	for _, c := range byToken {
+		if c.token > after && c.valid(now) && len(list) < pageSize {
+			list = append(list, c.party(now))
+		}
+	}
+	return list
 }
 
 // answer says what is true of a claim now.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/concord-go/concord/lease"
 )
@@ -11,6 +12,9 @@ import (
 // maxPending is how many events may wait for a callback. Beyond it all of them are dropped, and
 // what says so takes their place.
 const maxPending = 1 << 14
+
+// lookEvery is how often an observed key is looked at when nobody uses it.
+const lookEvery = time.Second
 
 // hub is what all feeds share. The backend's mutex guards it.
 type hub struct {
@@ -132,12 +136,25 @@ func (l leases) Observe(ctx context.Context, name string, notify func(lease.Chan
 		return err
 	}
 	defer b.unobserve(name, f)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-b.done:
-		return errClosed
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-b.done:
+			return errClosed
+		case <-time.After(lookEvery):
+			b.look(name)
+		}
 	}
+}
+
+// look notices what has ended, so that observers of the key are told though nobody uses it.
+func (b *Backend) look(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	k := b.table.open(name)
+	b.table.advance(k, time.Now())
+	b.table.sweep(k)
 }
 
 func (b *Backend) observe(ctx context.Context, name string, f *feed[lease.Change]) error {
@@ -180,7 +197,12 @@ func (t *table) announce(k *key, c *claim, kind lease.ChangeKind) {
 	if !c.Announce {
 		return
 	}
+	change := lease.Change{Kind: kind, Party: lease.Party{Token: c.token}}
+	if kind != lease.ChangeEnded {
+		change.Party = c.party(time.Time{})
+		change.Party.Left, change.Party.Asked = 0, false
+	}
 	for _, f := range k.observers {
-		f.send(lease.Change{Kind: kind, Token: c.token})
+		f.send(change)
 	}
 }

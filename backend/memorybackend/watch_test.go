@@ -3,6 +3,7 @@ package memorybackend
 import (
 	"context"
 	"errors"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -158,18 +159,20 @@ func TestObserve(t *testing.T) {
 		e.renewAs(meta, lease.Granted) // the same again is no change
 		e.release(ended(c), lease.WasHeld)
 		second := e.acquire(d, lease.Granted).Token
-		time.Sleep(d.TTL)
-		e.inspect("another key") // notices the end
+		time.Sleep(d.TTL + lookEvery) // notices the end
 		synctest.Wait()
+		party := func(c lease.Claim, token uint64, meta []byte) lease.Party {
+			return lease.Party{Attempt: c.Attempt, Owner: c.Owner, Meta: meta, Token: token, Weight: 1}
+		}
 		want := []lease.Change{
 			{Kind: lease.ChangeGap},
-			{Kind: lease.ChangeSeated, Token: first},
-			{Kind: lease.ChangeMeta, Token: first},
-			{Kind: lease.ChangeEnded, Token: first},
-			{Kind: lease.ChangeSeated, Token: second},
-			{Kind: lease.ChangeEnded, Token: second},
+			{Kind: lease.ChangeSeated, Party: party(c, first, nil)},
+			{Kind: lease.ChangeMeta, Party: party(c, first, []byte("m"))},
+			{Kind: lease.ChangeEnded, Party: lease.Party{Token: first}},
+			{Kind: lease.ChangeSeated, Party: party(d, second, nil)},
+			{Kind: lease.ChangeEnded, Party: lease.Party{Token: second}},
 		}
-		if !slices.Equal(got, want) {
+		if !reflect.DeepEqual(got, want) {
 			t.Errorf("changes %+v\nwant %+v", got, want)
 		}
 		cancel()

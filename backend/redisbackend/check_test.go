@@ -112,7 +112,7 @@ func TestCheckReplica(t *testing.T) {
 }
 
 // commands are those that the package doc lists for an ACL user, without INFO and CONFIG.
-const commands = "+hello +client +eval +evalsha +exists +time +publish +subscribe +unsubscribe +ping +get +mget +set +del +hget +hmget +hgetall " +
+const commands = "+hello +client +eval +evalsha +exists +time +publish +subscribe +unsubscribe +ping +get +mget +set +del +hget +hmget +hgetall +hscan " +
 	"+hset +hdel +hincrby +zadd +zcard +zrange +zrangebyscore +zrevrange +zrank +zrem +zscore +pexpireat"
 
 func TestCheckPermissions(t *testing.T) {

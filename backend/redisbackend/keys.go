@@ -1,6 +1,7 @@
 package redisbackend
 
 import (
+	"encoding/base64"
 	"strconv"
 	"strings"
 )
@@ -120,3 +121,6 @@ func hashTag(key string) string {
 	}
 	return key
 }
+
+// procName names one backend object: 64 random bits.
+func procName(bits [8]byte) string { return base64.RawURLEncoding.EncodeToString(bits[:]) }

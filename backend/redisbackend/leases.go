@@ -1,6 +1,7 @@
 package redisbackend
 
 import (
+	"cmp"
 	"context"
 	"strconv"
 	"time"
@@ -179,6 +180,33 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	}
 	b.site(key).clock.observe(sent, time.Now(), now)
 	return state, nil
+}
+
+// Seats implements [lease.Backend], a request for each part. The parts are in no order, and those of
+// a key with up to some hundred claims are one.
+func (l *leases) Seats(ctx context.Context, key, cursor string) (part []lease.Party, next string, err error) {
+	const verb = "seats"
+	b := l.b
+	if err := b.ready(ctx, verb); err != nil {
+		return nil, "", err
+	}
+	if err := lease.ValidateKey(key); err != nil {
+		return nil, "", fail(ctx, verb, err)
+	}
+	if _, err := strconv.ParseUint(cmp.Or(cursor, "0"), 10, 64); err != nil {
+		return nil, "", fail(ctx, verb, &InvalidError{Field: "cursor", Problem: "must come from Seats"})
+	}
+	k := b.names.keys(key, "")
+	v, sent, err := b.eval(ctx, scriptSeats, []any{nil, nil, 1, &k.lease, cmp.Or(cursor, "0")})
+	if err != nil {
+		return nil, "", fail(ctx, verb, err)
+	}
+	part, next, now, err := parseSeats(v)
+	if err != nil {
+		return nil, "", fail(ctx, verb, err)
+	}
+	b.site(key).clock.observe(sent, time.Now(), now)
+	return part, next, nil
 }
 
 // Watch implements [lease.Backend]. Notify must not call stop.

@@ -2,7 +2,6 @@ package redisbackend
 
 import (
 	"cmp"
-	"encoding/base64"
 	"math"
 	"slices"
 	"strconv"
@@ -70,6 +69,13 @@ func (t *text) attempt() lease.Attempt {
 	return lease.Attempt(w)
 }
 
+// priority takes a number that may be negative.
+func (t *text) priority() int {
+	n, err := strconv.Atoi(t.word())
+	t.bad = t.bad || err != nil
+	return n
+}
+
 // end reports whether all was as expected and nothing is left.
 func (t *text) end() bool { return !t.bad && t.rest == "" }
 
@@ -134,9 +140,7 @@ func (t *text) record(p *lease.Party, now int64) (state string) {
 	t.span() // ttl
 	t.span() // window
 	t.span() // delay
-	prio, err := strconv.Atoi(t.word())
-	t.bad = t.bad || err != nil
-	p.Priority = prio
+	p.Priority = t.priority()
 	p.Left = time.Duration(max(0, t.at()-now)) * time.Millisecond
 	p.Token = t.number(fence.MaxSequence)
 	t.word() // proc
@@ -171,39 +175,16 @@ func makeBlob(owner string, meta []byte) any {
 
 // parseState reads the reply of inspect.
 func parseState(v any) (s lease.State, now int64, err error) {
-	list, ok := v.([]any)
-	if !ok || len(list) < 3 || len(list)%3 != 0 {
+	words, ok := parseWords(v)
+	if !ok || len(words) < 3 || len(words)%3 != 0 {
 		return lease.State{}, 0, malformed(v)
-	}
-	words := make([]string, len(list))
-	for i, e := range list {
-		if words[i], ok = e.(string); !ok {
-			return lease.State{}, 0, malformed(v)
-		}
 	}
 	head := text{rest: words[0] + " " + words[1] + " " + words[2]}
 	now = head.stamp()
 	limit := int64(head.number(lease.MaxWeight))
 	s.Waiting = int(head.number(lease.MaxWeight))
-	bad := !head.end()
-	for i := 3; i < len(words); i += 3 {
-		if words[i+1] == "" {
-			continue // in the queue without a record: evicted or skipped
-		}
-		p := lease.Party{Attempt: lease.Attempt(words[i])}
-		t, blob := text{rest: words[i+1]}, text{rest: words[i+2]}
-		state := t.record(&p, now)
-		blob.blob(&p)
-		bad = bad || !t.end() || !blob.end()
-		switch {
-		case p.Left == 0: // has ended
-		case state == "q":
-			s.Waiters = append(s.Waiters, p)
-		default:
-			s.Holders = append(s.Holders, p)
-		}
-	}
-	if bad {
+	s.Holders, s.Waiters, ok = parseClaims(words[3:], now)
+	if !ok || !head.end() {
 		return lease.State{}, 0, malformed(v)
 	}
 	slices.SortFunc(s.Holders, func(a, b lease.Party) int { return cmp.Compare(a.Token, b.Token) })
@@ -211,6 +192,78 @@ func parseState(v any) (s lease.State, now int64, err error) {
 		s.Limit = limit
 	}
 	return s, now, nil
+}
+
+// parseSeats reads the reply of seats. next is "" after the last part.
+func parseSeats(v any) (part []lease.Party, next string, now int64, err error) {
+	words, ok := parseWords(v)
+	if !ok || len(words)%3 != 2 {
+		return nil, "", 0, malformed(v)
+	}
+	head := text{rest: words[0] + " " + words[1]}
+	now = head.stamp()
+	cursor := head.number(math.MaxUint64)
+	part, _, ok = parseClaims(words[2:], now)
+	if !ok || !head.end() {
+		return nil, "", 0, malformed(v)
+	}
+	if cursor > 0 {
+		next = strconv.FormatUint(cursor, 10)
+	}
+	return part, next, now, nil
+}
+
+// parseLook reads the reply of look. ends is negative if nobody is seated.
+func parseLook(v any) (number uint64, ends time.Duration, now int64, err error) {
+	words, ok := parseWords(v)
+	if !ok || len(words) != 3 {
+		return 0, 0, 0, malformed(v)
+	}
+	t := text{rest: words[0] + " " + words[1]}
+	now, number = t.stamp(), t.number(math.MaxInt64)
+	ends = -1
+	if words[2] != "-1" {
+		t.rest = words[2]
+		ends = t.span()
+	}
+	if !t.end() {
+		return 0, 0, 0, malformed(v)
+	}
+	return number, ends, now, nil
+}
+
+// parseWords takes a reply for a list of texts.
+func parseWords(v any) (words []string, ok bool) {
+	list, ok := v.([]any)
+	words = make([]string, len(list))
+	for i, e := range list {
+		s, isText := e.(string)
+		words[i], ok = s, ok && isText
+	}
+	return words, ok
+}
+
+// parseClaims reads claims, each an attempt, a record and a blob, and leaves out what has ended.
+func parseClaims(words []string, now int64) (seated, waiting []lease.Party, ok bool) {
+	ok = true
+	for ; len(words) >= 3; words = words[3:] {
+		if words[1] == "" {
+			continue // in the queue without a record: evicted or skipped
+		}
+		p := lease.Party{Attempt: lease.Attempt(words[0])}
+		t, blob := text{rest: words[1]}, text{rest: words[2]}
+		state := t.record(&p, now)
+		blob.blob(&p)
+		ok = ok && t.end() && blob.end()
+		switch {
+		case p.Left == 0: // has ended
+		case state == "q":
+			waiting = append(waiting, p)
+		default:
+			seated = append(seated, p)
+		}
+	}
+	return seated, waiting, ok
 }
 
 // parseReleased reads the reply of release. tombstone is the server's error if it could not be
@@ -281,62 +334,3 @@ func parseTime(v any) (int64, error) {
 	}
 	return now, nil
 }
-
-// message is what is published to the channel of a backend object:
-//
-//	G att token end now               the waiting claim was seated
-//	A att token deadline now reason   the holder is asked to leave
-//	R att token now reason            the seat was ended from outside
-//
-// The reason is everything to the end and may hold any bytes.
-type message struct {
-	kind    lease.EventKind
-	attempt lease.Attempt
-	token   uint64
-	end     int64 // Granted: of the validity; Asked: of the grace
-	now     int64 // when it was sent
-	reason  string
-}
-
-func parseMessage(s string) (m message, ok bool) {
-	t := text{rest: s}
-	kind := t.word()
-	m.attempt, m.token = t.attempt(), t.token()
-	switch kind {
-	case "G":
-		m.kind, m.end, m.now = lease.EventGranted, t.at(), t.at()
-	case "A":
-		m.kind, m.end, m.now = lease.EventAsked, t.at(), t.at()
-		m.reason, t.rest = t.rest, ""
-	case "R":
-		m.kind, m.now = lease.EventRevoked, t.at()
-		m.reason, t.rest = t.rest, ""
-	default:
-		t.bad = true
-	}
-	return m, t.end()
-}
-
-// parseChange reads a change of an announced key and its number:
-//
-//	S token number   a claim was granted
-//	E token number   its seat ended
-//	M token number   its metadata was replaced
-func parseChange(s string) (c lease.Change, number uint64, ok bool) {
-	t := text{rest: s}
-	switch t.word() {
-	case "S":
-		c.Kind = lease.ChangeSeated
-	case "E":
-		c.Kind = lease.ChangeEnded
-	case "M":
-		c.Kind = lease.ChangeMeta
-	default:
-		t.bad = true
-	}
-	c.Token, number = t.token(), t.number(math.MaxInt64)
-	return c, number, t.end()
-}
-
-// proc names one backend object: 64 random bits.
-func procName(bits [8]byte) string { return base64.RawURLEncoding.EncodeToString(bits[:]) }

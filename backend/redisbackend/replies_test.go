@@ -112,12 +112,14 @@ func FuzzReplies(f *testing.F) {
 			t.Errorf("%q: %+v", s, m)
 		}
 		_, _, _, _ = parseReleased(s)
+		_, _, _, _ = parseSeats([]any{"1 0", s, att, s, s})
+		_, _, _, _ = parseLook([]any{"1 0", s, s})
 		_, _, _ = parseFound(s)
 		_, _, _ = parseState([]any{"1 0", "1", "1", att, s, s})
 		_, _ = parseMark(s)
 		_, _ = parseReplies([]any{s, s}, 2)
 		_, _ = parseTime([]any{s, s})
-		if c, _, ok := parseChange(s); ok && (c.Token == 0 || c.Kind == 0) {
+		if c, _, ok := parseChange(s); ok && (c.Party.Token == 0 || c.Kind == 0) {
 			t.Errorf("%q: %+v", s, c)
 		}
 	})

@@ -39,6 +39,10 @@ var (
 	luaRevoke string
 	//go:embed lua/inspect.lua
 	luaInspect string
+	//go:embed lua/seats.lua
+	luaSeats string
+	//go:embed lua/look.lua
+	luaLook string
 
 	scriptAcquire    = newScript(luaClock + luaAcquireFree + luaSteps + luaAsk + luaAcquire)
 	scriptAcquireAll = newScript(luaClock + luaSteps + luaAsk + luaAcquireAll)
@@ -47,6 +51,8 @@ var (
 	scriptRelease    = newScript(luaClock + luaReleaseSole + luaSteps + luaRelease)
 	scriptRevoke     = newScript(luaClock + luaSteps + luaRevoke)
 	scriptInspect    = newScript(luaClock + luaInspect)
+	scriptSeats      = newScript(luaClock + luaSeats)
+	scriptLook       = newScript(luaClock + luaSteps + luaLook)
 )
 
 // script is a Lua script and its digest, both ready to be sent.

@@ -16,7 +16,7 @@ local function extend(k, a, r, ttl, seq, meta)
     if old and newer(seq, old) then
       blob = seq .. ':' .. len .. ':' .. string.sub(rest, 1, tonumber(len)) .. meta
       redis.call('HSET', k.L, 'o' .. a, blob)
-      if r.st ~= 'q' then announce(k, 'M', r.tok) end
+      if r.st ~= 'q' then announce(k, 'M', a, r) end
     end
   end
   redis.call('HSET', k.L, 'z', int(k.z), 'c' .. a, record(r))

@@ -87,12 +87,16 @@ local function push(k, proc, text)
   publish(k, verb == 'spublish' and '^[^}]*}:' or '^[^{]*', 'w:' .. proc, text)
 end
 
--- announce tells the observers of the key what became of the grant tok: S seated, E ended, M
--- metadata changed.
-local function announce(k, kind, tok)
+-- announce tells the observers of the key what became of the claim of attempt a: S seated, E ended,
+-- M metadata changed.
+local function announce(k, kind, a, r)
   if not k.p then return end
   k.p = redis.call('HINCRBY', k.L, 'p', '1')
-  publish(k, '^[^}]*}:', 'k:' .. string.match(k.L, '^[^}]*}:l:(.*)$'), kind .. ' ' .. tok .. ' ' .. k.p)
+  local text = kind .. ' ' .. r.tok .. ' ' .. k.p
+  if kind ~= 'E' then
+    text = text .. ' ' .. a .. ' ' .. int(r.w) .. ' ' .. r.prio .. ' ' .. (redis.call('HGET', k.L, 'o' .. a) or '')
+  end
+  publish(k, '^[^}]*}:', 'k:' .. string.match(k.L, '^[^}]*}:l:(.*)$'), text)
 end
 
 -- index notes in S when the seat of attempt a may end. It is not kept up to date: renewals do not
@@ -118,7 +122,7 @@ local function seat(k, a, r, life, ...)
     index(k, a, r)
     use(k, r.w)
   end
-  announce(k, 'S', t)
+  announce(k, 'S', a, r)
 end
 
 -- drop removes the claim of attempt a, of which r is the record if it is there.
@@ -133,7 +137,7 @@ local function drop(k, a, r)
     redis.call('ZREM', k.S, a)
     use(k, -r.w)
   end
-  if r and r.st ~= 'q' then announce(k, 'E', r.tok) end
+  if r and r.st ~= 'q' then announce(k, 'E', a, r) end
 end
 
 -- records calls f with each attempt and record of the key.
@@ -275,14 +279,15 @@ local function granted(k, a, r)
   return 'A ' .. head .. ' ' .. int(grace) .. ' ' .. (reason or '')
 end
 
+-- earliest is when the next seat ends, or nil. In mode s it may be earlier than that.
+local function earliest(k)
+  if k.m == 's' then return tonumber(redis.call('ZRANGE', k.S, '0', '0', 'WITHSCORES')[2]) end
+  local r = k.h and find(k, k.h)
+  return r and r.x + r.d
+end
+
 local function queued(k, a)
-  local ends = now
-  if k.m == 's' then
-    ends = tonumber(redis.call('ZRANGE', k.S, '0', '0', 'WITHSCORES')[2]) or now
-  elseif k.h then
-    local s = find(k, k.h)
-    if s then ends = s.x + s.d end
-  end
+  local ends = earliest(k) or now
   return 'Q ' .. stamp .. ' ' .. int(redis.call('ZRANK', k.Q, a) or 0) .. ' ' .. int(math.max(0, ends - now))
 end
 
