@@ -7,22 +7,40 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lock"
+	"github.com/concord-go/concord/membership"
 )
 
-// The attributes. Each has few values, which are those below and the kinds and causes of package
-// lock.
+// The attributes. Each has few values, which are those below, the kinds of package lock, the causes
+// of a loss, and the name that the program has given.
 const (
-	kindKey      = attribute.Key("concord.lock.kind")
-	tryKey       = attribute.Key("concord.lock.try")
-	keysKey      = attribute.Key("concord.lock.keys") // of spans only
-	endKey       = attribute.Key("concord.lock.end")
-	outcomeKey   = attribute.Key("concord.outcome")
-	operationKey = attribute.Key("concord.operation")
+	nameKey        = attribute.Key("concord.name")
+	outcomeKey     = attribute.Key("concord.outcome")
+	operationKey   = attribute.Key("concord.operation")
+	kindKey        = attribute.Key("concord.lock.kind")
+	tryKey         = attribute.Key("concord.lock.try")
+	keysKey        = attribute.Key("concord.lock.keys") // of spans only
+	lockEndKey     = attribute.Key("concord.lock.end")
+	electionEndKey = attribute.Key("concord.election.end")
+	healthyKey     = attribute.Key("concord.election.healthy")
+	stayEndKey     = attribute.Key("concord.membership.end")
+	againKey       = attribute.Key("concord.membership.again")
 )
+
+// labels are the attributes that are added to those of each measurement and span.
+type labels []attribute.KeyValue
+
+func (l labels) with(attributes ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(append(attributes, l...)...))
+}
+
+func (l labels) on(attributes ...attribute.KeyValue) trace.SpanStartEventOption {
+	return trace.WithAttributes(append(attributes, l...)...)
+}
 
 // outcome is how an operation ended.
 type outcome string
@@ -32,10 +50,14 @@ const (
 	held        outcome = "held"
 	queueFull   outcome = "queue_full"
 	conflict    outcome = "conflict"
+	duplicate   outcome = "duplicate"
+	tooMany     outcome = "too_many"
 	released    outcome = "released"
 	notHeld     outcome = "not_held"
 	renewed     outcome = "renewed"
 	confirmed   outcome = "confirmed"
+	drained     outcome = "drained"
+	late        outcome = "late"
 	raised      outcome = "raised"
 	fencedOut   outcome = "fenced_out"
 	invalid     outcome = "invalid"
@@ -58,6 +80,9 @@ var outcomes = []struct {
 	{lock.ErrHeld, held},
 	{lock.ErrQueueFull, queueFull},
 	{lock.ErrConflict, conflict},
+	{membership.ErrConflict, conflict},
+	{membership.ErrDuplicate, duplicate},
+	{membership.ErrTooMany, tooMany},
 	{lock.ErrNotHeld, notHeld},
 	{lock.ErrClosed, closed},
 	{lock.ErrInvalid, invalid},
@@ -79,6 +104,14 @@ func outcomeOf(err error, good outcome) outcome {
 	return failed
 }
 
+// either returns good if err is nil, and bad whatever else it is.
+func either(err error, good, bad outcome) outcome {
+	if err == nil {
+		return good
+	}
+	return bad
+}
+
 func (o outcome) attribute() attribute.KeyValue { return outcomeKey.String(string(o)) }
 
 // mark makes the span say so if the operation failed. The text of the error stays out: it names the
@@ -91,14 +124,14 @@ func (o outcome) mark(span trace.Span) {
 	}
 }
 
-// end is how a lease ended: released, or the cause of its loss.
-func end(err error) attribute.KeyValue {
+// end is how a lease, a term or a stay ended: released, or the cause of its loss.
+func end(key attribute.Key, err error) attribute.KeyValue {
 	var lost *lock.LostError
 	switch {
 	case err == nil:
-		return endKey.String(string(released))
+		return key.String(string(released))
 	case errors.As(err, &lost):
-		return endKey.String(strings.ReplaceAll(lost.Cause.String(), " ", "_"))
+		return key.String(strings.ReplaceAll(lost.Cause.String(), " ", "_"))
 	}
-	return endKey.String(string(failed))
+	return key.String(string(failed))
 }

@@ -4,20 +4,26 @@
 //	…
 //	locks, err := lock.New(be.Leases(), &lock.Options{Hooks: lock.JoinHooks(observed, lock.LogHooks(nil))})
 //
+//	billing, err := concordotel.Election(&concordotel.Options{Name: "billing"})
+//	replicas, err := concordotel.Membership(&concordotel.Options{Name: "api"})
 //	marks, err := concordotel.Marks(be.Fences(), nil)
 //
-// A Locker that is given hooks of its own does not log any more; the JoinHooks above keeps the log,
-// which is where keys and errors can be read.
+// Whatever is given hooks of its own does not log any more; the JoinHooks above, which each package
+// has, keeps the log, which is where keys and errors can be read.
 //
 // The list of spans, metrics and attributes is in docs/operations.md of the repository. A test
 // compares it with what is exported.
 //
 // # What is never exported
 //
-// Keys, resource names, owners, metadata, tokens and the texts of errors. There may be millions of
-// them, each would be a series of its own for ever, and they may say things about people. Every
-// attribute has a few values that are known in advance. A token is left out of spans too: it tells
-// little without its key, and the log has both.
+// Keys, resource names, names of elections and groups, candidates, members, owners, addresses, zones,
+// metadata, tokens, terms and the texts of errors. There may be millions of them, each would be a
+// series of its own for ever, and they may say things about people. Every attribute has a few values
+// that are known in advance. A token is left out of spans too: it tells little without its key, and
+// the log has both.
+//
+// Options.Name is what the program chooses to export instead, to tell one election, group or use of
+// locks from another.
 //
 // # Spans
 //
@@ -32,8 +38,8 @@
 //
 //   - It sets up no provider and exports nothing by itself; the program does. The package depends on
 //     the API of OpenTelemetry and not on its SDK.
-//   - What happens in the background (renewals, losses, clean-ups) has no context of a caller, so it
-//     is counted and not traced.
+//   - What happens in the background (renewals, losses, clean-ups, elections, memberships) has no
+//     context of a caller, so it is counted and not traced.
 //   - It does not see what the engine's client does. Most clients have instrumentation of their own.
 //   - It measures one process. How long a key stayed free between two holders is not seen by either.
 package concordotel

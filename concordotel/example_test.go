@@ -7,6 +7,7 @@ import (
 
 	"github.com/concord-go/concord/backend/memorybackend"
 	"github.com/concord-go/concord/concordotel"
+	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -33,6 +34,31 @@ func ExampleLock() {
 	fmt.Println(err)
 	// Output:
 	// working
+	// <nil>
+}
+
+// A name tells this election from others; the name of the election itself is not exported.
+func ExampleElection() {
+	ctx := context.Background()
+	observed, err := concordotel.Election(&concordotel.Options{Name: "billing"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	be, _ := memorybackend.New(nil)
+	defer be.Close(ctx)
+	el, err := election.New(be.Leases(), "billing/eu", election.Candidate{ID: "pod-7"}, &election.Options{Hooks: observed})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer el.Close(ctx)
+
+	err = el.Run(ctx, func(context.Context, election.Term) error {
+		fmt.Println("leading")
+		return nil
+	})
+	fmt.Println(err)
+	// Output:
+	// leading
 	// <nil>
 }
 

@@ -3,7 +3,6 @@ package concordotel
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"go.opentelemetry.io/otel/metric"
@@ -17,14 +16,16 @@ const spanRaise = "concord.fence.raise"
 // Marks returns marks that work on next, measure each Raise and count the tokens that are fenced
 // out. Results are passed on as they are; Mark is not measured.
 //
-// The error is a [*fence.InvalidError] if next is nil, or that of the MeterProvider.
+// All problems are reported at once, each as a [*fence.InvalidError] or as the error of the
+// MeterProvider.
 func Marks(next fence.Marks, o *Options) (fence.Marks, error) {
+	m := o.instruments()
 	if next == nil {
-		return nil, fmt.Errorf("concordotel: %w", &fence.InvalidError{Field: "marks", Problem: "must not be nil"})
+		m.errs = append(m.errs, &fence.InvalidError{Field: "marks", Problem: "must not be nil"})
 	}
-	m := &instruments{meter: o.meter()}
 	w := &marks{
 		Marks:  next,
+		labels: o.labels(),
 		tracer: o.tracer(),
 		took:   m.histogram("concord.fence.raise.duration", "How long raises of a mark took."),
 		fenced: fences(m),
@@ -42,16 +43,16 @@ func Marks(next fence.Marks, o *Options) (fence.Marks, error) {
 //
 // Use it for writes only: [Marks] counts the refusals of a Raise by itself.
 //
-// The error is that of the MeterProvider.
+// The error is a [*fence.InvalidError] about the options, or that of the MeterProvider.
 func Fenced(o *Options) (func(ctx context.Context, err error) error, error) {
-	m := &instruments{meter: o.meter()}
-	fenced := fences(m)
+	m := o.instruments()
+	fenced, all := fences(m), o.labels()
 	if err := m.err(); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context, err error) error {
 		if errors.Is(err, fence.ErrFenced) {
-			fenced.Add(ctx, 1)
+			fenced.Add(ctx, 1, all.with())
 		}
 		return err
 	}, nil
@@ -64,6 +65,7 @@ func fences(m *instruments) metric.Int64Counter {
 // marks measures the marks that it embeds.
 type marks struct {
 	fence.Marks
+	labels
 	tracer trace.Tracer
 	took   metric.Float64Histogram
 	fenced metric.Int64Counter
@@ -71,14 +73,14 @@ type marks struct {
 
 // Raise implements [fence.Marks].
 func (m *marks) Raise(ctx context.Context, resource string, token fence.Token) error {
-	ctx, span := m.tracer.Start(ctx, spanRaise)
+	ctx, span := m.tracer.Start(ctx, spanRaise, m.on())
 	defer span.End()
 	start := time.Now()
 	err := m.Marks.Raise(ctx, resource, token)
 	o := outcomeOf(err, raised)
-	m.took.Record(ctx, time.Since(start).Seconds(), with(o.attribute()))
+	m.took.Record(ctx, time.Since(start).Seconds(), m.with(o.attribute()))
 	if o == fencedOut {
-		m.fenced.Add(ctx, 1)
+		m.fenced.Add(ctx, 1, m.with())
 	}
 	o.mark(span)
 	return err

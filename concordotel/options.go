@@ -1,16 +1,30 @@
 package concordotel
 
 import (
+	"strconv"
+	"strings"
+
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/concord-go/concord/fence"
 )
 
 // ScopeName is the name of the instrumentation scope of all spans and metrics.
 const ScopeName = "github.com/concord-go/concord/concordotel"
 
+// maxName is how many bytes a name may have.
+const maxName = 64
+
 // Options say where spans and metrics go. nil means all defaults.
 type Options struct {
+	// Name becomes the attribute concord.name of everything that is made with these options, and tells
+	// one election, group or use of locks from another: at most 64 bytes of printable ASCII. It is
+	// exported as it is, so choose one of a few names that the program knows in advance, and never
+	// a key. The default is none, without the attribute.
+	Name string
+
 	// TracerProvider makes the spans. The default is the global provider of package otel, also one
 	// that is set later. The provider of otel's package trace/noop turns spans off.
 	TracerProvider trace.TracerProvider
@@ -20,6 +34,26 @@ type Options struct {
 	MeterProvider metric.MeterProvider
 
 	_ struct{}
+}
+
+// instruments begins to make instruments. What is wrong with the options is reported with the rest.
+func (o *Options) instruments() *instruments {
+	m := &instruments{meter: o.meter()}
+	strange := func(r rune) bool { return r < ' ' || r > '~' }
+	if o != nil && (len(o.Name) > maxName || strings.ContainsFunc(o.Name, strange)) {
+		m.errs = append(m.errs, &fence.InvalidError{
+			Field: "Name", Problem: "must have at most " + strconv.Itoa(maxName) + " bytes of printable ASCII",
+		})
+	}
+	return m
+}
+
+// labels returns the attributes of everything that is made with these options.
+func (o *Options) labels() labels {
+	if o == nil || o.Name == "" {
+		return nil
+	}
+	return labels{nameKey.String(o.Name)}
 }
 
 func (o *Options) tracer() trace.Tracer {

@@ -36,6 +36,10 @@ func (e *Election) Campaign(ctx context.Context) (*Leadership, error) {
 	}
 	l := e.lead(hold)
 	e.opt.Hooks.Elected(Info{Term: l.term, Wait: time.Since(start)})
+	if err := e.keeper.Go(func() { <-l.ctx.Done(); l.report() }); err != nil { // Close has ended the term
+		l.report()
+		return nil, e.wrap("campaign", err)
+	}
 	return l, nil
 }
 

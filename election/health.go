@@ -11,12 +11,16 @@ import (
 var (
 	errSick  = errors.New("the candidate is sick")
 	errHangs = errors.New("the last health check has not returned")
+	errOver  = fmt.Errorf("no more health checks: %w", lease.ErrClosed)
 )
 
-// recover returns when the candidate is well, or with the error of ctx.
+// recover returns when the candidate is well, or with the error of ctx, or when the Election is closed.
 func (e *Election) recover(ctx context.Context) error {
 	for {
 		err := e.check(ctx)
+		if errors.Is(err, errOver) {
+			return e.wrap("run", ErrClosed)
+		}
 		if err == nil || ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -58,6 +62,9 @@ func (e *Election) check(ctx context.Context) error {
 	result, err := e.ask(limit, cancel)
 	if err != nil {
 		cancel()
+		if errors.Is(err, errOver) {
+			return err
+		}
 		return e.health(err)
 	}
 	select {
@@ -66,6 +73,11 @@ func (e *Election) check(ctx context.Context) error {
 	case <-limit.Done():
 		if ctx.Err() != nil {
 			return ctx.Err()
+		}
+		select {
+		case err := <-result: // it has returned, which ends limit too
+			return e.health(err)
+		default:
 		}
 		return e.health(fmt.Errorf("the health check has not returned: %w", limit.Err()))
 	}
@@ -77,7 +89,7 @@ func (e *Election) ask(ctx context.Context, done func()) (<-chan error, error) {
 	defer e.mu.Unlock()
 	switch {
 	case e.closed:
-		return nil, lease.ErrClosed
+		return nil, errOver
 	case e.checking != nil:
 		return nil, errHangs
 	}

@@ -19,14 +19,16 @@ type Hooks struct {
 	// lasted.
 	Ended func(Info)
 	// Drained reports that the work of a term has ended after the term: Wait is how long it took.
-	// Err is set if that was longer than Options.Drain, so that the next leader did not wait for it.
+	// Err is set if the term had ended in good order, and its claim ended before the work did: Drain was
+	// over, here or on the side of who had asked for the term, or the claim was lost. So the next leader
+	// did not wait for it.
 	Drained func(Info)
 	// Renewed reports a renewal in the background, with Err if it failed. Left says how close to
 	// the deadline the answer came: the number that predicts a loss.
 	Renewed func(Info)
 	// Health reports a change of the candidate's health: Err is nil when it is well again.
 	Health func(Info)
-	// Failed reports that standing for election failed and is tried again.
+	// Failed reports that standing for election or observing it failed and is tried again.
 	Failed func(Info)
 }
 
@@ -91,7 +93,7 @@ func LogHooks(logger *slog.Logger) *Hooks {
 		Drained: warn("election: the work did not end in time"),
 		Renewed: warn("election: renewal failed"),
 		Health:  warn("election: the candidate is sick"),
-		Failed:  warn("election: standing for election failed"),
+		Failed:  warn("election: trying again"),
 	}
 }
 

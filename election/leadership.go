@@ -28,7 +28,6 @@ type Leadership struct {
 func (e *Election) lead(hold *claim.Hold) *Leadership {
 	l := &Leadership{election: e, hold: hold, term: hold.Token(), since: time.Now()}
 	l.ctx, l.cancel = context.WithCancelCause(hold.Context())
-	context.AfterFunc(l.ctx, l.report)
 	return l
 }
 
@@ -85,9 +84,9 @@ func (l *Leadership) Resign(ctx context.Context) error {
 	return l.election.wrap("resign", l.hold.Release(ctx))
 }
 
-// TransferTo is Resign in favour of the candidate with the given ID, which must be waiting, else the
-// error is [ErrNoCandidate] and the term goes on. If it has gone in the same moment, the term goes to
-// the next in line.
+// TransferTo is Resign in favour of the candidate with the given ID, which must wait among the first 100
+// in line, else the error is [ErrNoCandidate] and the term goes on. If it has gone in the same moment,
+// the term goes to the next in line.
 func (l *Leadership) TransferTo(ctx context.Context, id string) error {
 	e := l.election
 	heir, err := e.waiting(ctx, id)

@@ -2,9 +2,9 @@ package election
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
-	"sync"
 	"time"
 
 	"github.com/concord-go/concord/fence"
@@ -73,9 +73,6 @@ type Event struct {
 	Leader Leader    // to whom; only the Term is set in Vacant, nothing in Gap
 }
 
-// maxChanges is how many changes may wait for a slow observer. More are one gap.
-const maxChanges = 1024
-
 // Observe tells who leads, and then every change, in order: each term that begins, each time
 // without a leader, and what leaders proclaim. Where something may have been missed it says Gap and
 // then what is true. Terms never go back. It ends when ctx does, with its error, when the Election is
@@ -85,62 +82,22 @@ const maxChanges = 1024
 // a subscription of its own.
 func (e *Election) Observe(ctx context.Context) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		in := &inbox{signal: make(chan struct{}, 1)}
-		var failure error
-		ended := make(chan struct{})
-		go func() {
-			defer close(ended)
-			failure = e.backend().Observe(ctx, key(e.name), in.put)
-		}()
-		defer func() {
-			cancel()
-			<-ended
-		}()
+		feed := e.keeper.Feed(ctx, key(e.name), func(err error) { e.opt.Hooks.Failed(Info{Err: e.wrap("observe", err)}) })
+		defer feed.Stop()
 		o := &observer{election: e, yield: yield}
 		for {
-			select {
-			case <-in.signal:
-			case <-ended:
-				yield(Event{}, e.wrap("observe", failure))
+			changes, err := feed.Next(nil)
+			if err != nil {
+				yield(Event{}, e.wrap("observe", err))
 				return
 			}
-			for _, c := range in.take() {
+			for _, c := range changes {
 				if !o.change(ctx, c) {
 					return
 				}
 			}
 		}
 	}
-}
-
-// inbox keeps the changes that the loop has not taken yet.
-type inbox struct {
-	mu     sync.Mutex
-	list   []lease.Change
-	signal chan struct{}
-}
-
-func (in *inbox) put(c lease.Change) {
-	in.mu.Lock()
-	if len(in.list) == maxChanges {
-		in.list = append(in.list[:0], lease.Change{Kind: lease.ChangeGap})
-	}
-	in.list = append(in.list, c)
-	in.mu.Unlock()
-	select {
-	case in.signal <- struct{}{}:
-	default:
-	}
-}
-
-func (in *inbox) take() []lease.Change {
-	in.mu.Lock()
-	defer in.mu.Unlock()
-	list := in.list
-	in.list = nil
-	return list
 }
 
 // observer is the state of one loop.
@@ -177,7 +134,7 @@ func (o *observer) look(ctx context.Context) bool {
 	for {
 		s, err := e.inspect(ctx)
 		if err != nil {
-			if ctx.Err() != nil {
+			if ctx.Err() != nil || errors.Is(err, ErrClosed) {
 				return true // the end is told by the loop
 			}
 			if !o.yield(Event{Kind: Gap}, e.wrap("observe", err)) {

@@ -59,36 +59,58 @@ func (e *Election) stand(ctx context.Context) (*Leadership, error) {
 func (e *Election) serve(ctx context.Context, l *Leadership, fn func(context.Context, Term) error) (done bool, err error) {
 	defer e.watchHealth(l.ctx, func(err error) { l.end(l.resigned("sick: " + err.Error())) })()
 	defer context.AfterFunc(ctx, func() { l.end(l.resigned("")) })()
-	over, drained := make(chan struct{}), make(chan struct{})
+	w := &work{returned: make(chan struct{}), drained: make(chan bool, 1)}
+	reported := make(chan struct{})
 	go func() {
-		defer close(drained)
-		e.drain(l, over)
+		defer close(reported)
+		e.drain(l, w)
 	}()
 	defer func() {
-		done = l.ctx.Err() == nil
-		close(over)
+		if done = l.ctx.Err() == nil; done {
+			close(w.returned)
+		} else {
+			w.drained <- l.hold.Valid(0)
+		}
 		_ = l.Resign(ctx) // if it fails, the engine ends the claim
-		<-drained
+		<-reported
 	}()
 	return false, fn(l.ctx, l.term)
 }
 
+// work tells how the work of a term ends, in one of two ways.
+type work struct {
+	returned chan struct{} // closed when it ends before the term
+	drained  chan bool     // tells that it ends after the term, and whether the claim was there until then
+}
+
 // drain waits for the work of a term that has ended, and lets the claim go when it takes too long.
-func (e *Election) drain(l *Leadership, over <-chan struct{}) {
+func (e *Election) drain(l *Leadership, w *work) {
 	select {
-	case <-over:
+	case <-w.returned:
 		return
 	case <-l.ctx.Done():
 	}
 	ended := time.Now()
+	kept := inGoodOrder(context.Cause(l.ctx)) || l.hold.Lost() == nil
 	timer := time.NewTimer(e.opt.Drain)
 	defer timer.Stop()
 	var late error
 	select {
-	case <-over:
+	case <-w.returned: // the term was resigned because of it
+		return
+	case held := <-w.drained:
+		if kept && !held {
+			late = fmt.Errorf("the work of term %s went on after its claim had ended", l.term)
+		}
 	case <-timer.C:
 		late = fmt.Errorf("the work of term %s goes on after %v", l.term, e.opt.Drain)
 		_ = l.hold.Release(l.ctx) // if it fails, the engine ends the claim
 	}
 	e.opt.Hooks.Drained(Info{Term: l.term, Wait: time.Since(ended), Err: late})
+}
+
+// inGoodOrder reports whether a term that ended for that reason still had its claim.
+func inGoodOrder(cause error) bool {
+	var lost *LostError
+	return errors.As(cause, &lost) && (lost.Cause == Resigned || lost.Cause == Preempted)
 }

@@ -171,7 +171,7 @@ func (h *Hold) retry(ctx context.Context, err error, answered time.Time) error {
 	case time.Since(answered) > patience(h.claim.TTL, h.claim.Queue):
 		return uncertain(err)
 	}
-	if stop := k.pause(ctx, backoff(h.claim.TTL)); stop != nil {
+	if stop := k.Pause(ctx, backoff(h.claim.TTL)); stop != nil {
 		return uncertain(fmt.Errorf("%w (last failure: %w)", stop, err))
 	}
 	return nil

@@ -91,7 +91,7 @@ func Ask[T any](ctx context.Context, k *Keeper, f func(context.Context) (T, erro
 		if err == nil || !retryable(ctx, err) || time.Since(start) > patience(k.opt.TTL, false) {
 			return v, err
 		}
-		if err := k.pause(ctx, backoff(k.opt.TTL)); err != nil {
+		if err := k.Pause(ctx, backoff(k.opt.TTL)); err != nil {
 			return none, err
 		}
 	}
@@ -108,8 +108,20 @@ func (k *Keeper) enter() error {
 	return nil
 }
 
-// pause waits for d and returns early, with the reason, when ctx ends or the Keeper closes.
-func (k *Keeper) pause(ctx context.Context, d time.Duration) error {
+// Go runs f in a goroutine that Close waits for, unless the Keeper is closed.
+func (k *Keeper) Go(f func()) error {
+	if err := k.enter(); err != nil {
+		return err
+	}
+	go func() {
+		defer k.running.done()
+		f()
+	}()
+	return nil
+}
+
+// Pause waits for d and returns early, with the reason, when ctx ends or the Keeper closes.
+func (k *Keeper) Pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

@@ -103,6 +103,6 @@ func (k *Keeper) clean(h *Hold, unclean bool) {
 			k.opt.Events.Cleaned(h.claim.Key, try, err)
 			return
 		}
-		closing = k.pause(context.Background(), backoff(h.claim.TTL)) != nil
+		closing = k.Pause(context.Background(), backoff(h.claim.TTL)) != nil
 	}
 }

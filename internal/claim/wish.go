@@ -12,6 +12,8 @@ type Wish struct {
 	Announce   bool   // tell observers
 	Queue      bool   // wait in line
 	Kind       string // what the front calls it; only Hold.Kind tells it
+	Owner      string // instead of the Keeper's
+	Meta       []byte // with Owner
 }
 
 // Lock is the wish to be alone on key.
@@ -30,6 +32,9 @@ func (k *Keeper) claim(w Wish) lease.Claim {
 		TTL: k.opt.TTL, Window: k.opt.Window, Delay: k.opt.Delay,
 		Owner: k.opt.Owner, Meta: k.opt.Meta,
 		Alone: k.opt.NoRenew || k.opt.MaxHold > 0,
+	}
+	if w.Owner != "" {
+		c.Owner, c.Meta = w.Owner, w.Meta
 	}
 	if k.opt.NoRenew {
 		c.Window = c.TTL // nobody will widen it

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel/attribute"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
@@ -22,6 +23,7 @@ type exporter struct {
 	meters *sdkmetric.MeterProvider
 	spans  *tracetest.SpanRecorder
 	tracer *sdktrace.TracerProvider
+	name   string // of the options
 }
 
 func newExporter() *exporter {
@@ -32,7 +34,7 @@ func newExporter() *exporter {
 }
 
 func (e *exporter) options() *concordotel.Options {
-	return &concordotel.Options{TracerProvider: e.tracer, MeterProvider: e.meters}
+	return &concordotel.Options{Name: e.name, TracerProvider: e.tracer, MeterProvider: e.meters}
 }
 
 // collect returns the metrics of our scope.
@@ -76,28 +78,53 @@ func seriesOf(t *testing.T, m metricdata.Metrics) (kind string, all []series) {
 			return "counter", all
 		}
 		return "up-down counter", all
+	case metricdata.Gauge[int64]:
+		for _, p := range d.DataPoints {
+			all = append(all, series{attributes: p.Attributes, value: float64(p.Value)})
+		}
+		return "gauge", all
 	}
 	t.Fatalf("%s is a %T", m.Name, m.Data)
 	return "", nil
 }
 
-// values returns the series of a metric as "a=x,b=y" with their values.
-func (e *exporter) values(t *testing.T, name string) map[string]float64 {
+// series returns the series of a metric by their labels.
+func (e *exporter) series(t *testing.T, name string) map[string]series {
 	t.Helper()
-	got := map[string]float64{}
+	got := map[string]series{}
 	for _, m := range e.collect(t) {
 		if m.Name != name {
 			continue
 		}
 		_, all := seriesOf(t, m)
 		for _, s := range all {
-			got[label(s.attributes)] = s.value
+			got[label(s.attributes)] = s
 		}
 	}
 	return got
 }
 
-// label is short: the last word of each attribute.
+// values returns what the series of a metric count.
+func (e *exporter) values(t *testing.T, name string) map[string]float64 {
+	t.Helper()
+	got := map[string]float64{}
+	for label, s := range e.series(t, name) {
+		got[label] = s.value
+	}
+	return got
+}
+
+// sums returns the times that the series of a histogram add up to, to the millisecond.
+func (e *exporter) sums(t *testing.T, name string) map[string]time.Duration {
+	t.Helper()
+	got := map[string]time.Duration{}
+	for label, s := range e.series(t, name) {
+		got[label] = time.Duration(s.sum * float64(time.Second)).Round(time.Millisecond)
+	}
+	return got
+}
+
+// label is "a=x,b=y", with the last word of each attribute.
 func label(set attribute.Set) string {
 	var parts []string
 	for _, kv := range set.ToSlice() {

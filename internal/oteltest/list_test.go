@@ -11,7 +11,7 @@ import (
 
 // row is a metric, span or event as the list names it and as it is exported.
 type row struct {
-	kind       string // histogram, counter, up-down counter, span, event
+	kind       string // histogram, counter, up-down counter, gauge, span, event
 	unit       string
 	attributes []string // sorted
 }

@@ -1,13 +1,16 @@
 package oteltest
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
@@ -15,10 +18,14 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/embedded"
 	metricnoop "go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/concord-go/concord/concordotel"
+	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/lock"
+	"github.com/concord-go/concord/membership"
 )
 
 // TestListIsWhatIsExported compares docs/operations.md with a run in which everything happens, both
@@ -98,7 +105,7 @@ func (l list) allows(kv attribute.KeyValue) bool {
 func TestNothingNamedIsExported(t *testing.T) {
 	story(t, func(t *testing.T, e *exporter) {
 		all := e.everything(t)
-		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.fence.raise", "fenced_out"} {
+		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.election.leading", "concord.membership.joined", "concord.fence.raise", "fenced_out"} {
 			if !strings.Contains(all, sign) {
 				t.Errorf("%q is not exported either", sign)
 			}
@@ -140,6 +147,27 @@ func TestNumbers(t *testing.T) {
 				"end=unreachable,kind=lock":  1,
 				"end=closed,kind=lock":       1,
 			},
+			"concord.election.wait.duration": {"": 8},
+			"concord.election.term.duration": {
+				"end=resigned":     4,
+				"end=preempted":    1,
+				"end=revoked":      1,
+				"end=backend_lost": 1,
+				"end=closed":       1,
+			},
+			"concord.election.leading":         {"": 0},
+			"concord.election.drain.duration":  {"outcome=drained": 4, "outcome=late": 1},
+			"concord.election.health.changes":  {"healthy=false": 2, "healthy=true": 1},
+			"concord.membership.join.duration": {"again=false": 4, "again=true": 2},
+			"concord.membership.stay.duration": {
+				"end=resigned":     1,
+				"end=backend_lost": 1,
+				"end=unreachable":  1,
+				"end=revoked":      1,
+				"end=closed":       2,
+			},
+			"concord.membership.joined":    {"": 0},
+			"concord.membership.members":   {"": 2},
 			"concord.lock.uncertain":       {"kind=lock,operation=acquire": 2, "kind=lock,operation=release": 1},
 			"concord.fence.raise.duration": {"outcome=raised": 1, "outcome=fenced_out": 1, "outcome=invalid": 1, "outcome=unavailable": 1},
 			"concord.fence.fenced_out":     {"": 2},
@@ -148,16 +176,33 @@ func TestNumbers(t *testing.T) {
 				t.Errorf("%s: %v, want %v", name, got, want)
 			}
 		}
-		for _, m := range e.collect(t) {
-			_, all := seriesOf(t, m)
-			for _, s := range all {
-				if m.Name == "concord.lock.hold.duration" && label(s.attributes) == "end=released,kind=lock" && s.sum != 3.9+1 {
-					t.Errorf("held for %v s in all, want 4.9", s.sum)
+		for name, want := range map[string]map[string]time.Duration{
+			"concord.lock.hold.duration":       {"end=released,kind=lock": 4900 * time.Millisecond},
+			"concord.election.wait.duration":   {"": 1050 * time.Millisecond}, // of the one that preempts
+			"concord.election.term.duration":   {"end=backend_lost": 3 * time.Second},
+			"concord.membership.join.duration": {"again=false": 0},
+			"concord.membership.stay.duration": {"end=resigned": 4 * time.Second, "end=backend_lost": 3 * time.Second},
+			"concord.election.drain.duration":  {"outcome=drained": 4 * time.Second, "outcome=late": drain},
+		} {
+			got := e.sums(t, name)
+			for label, want := range want {
+				if got[label] != want {
+					t.Errorf("%s %s: %v in all, want %v", name, label, got[label], want)
 				}
 			}
 		}
 		if renewals := e.values(t, "concord.lock.renewal.left"); renewals["kind=lock,outcome=renewed"] < 1 || renewals["kind=lock,outcome=failed"] < 2 {
 			t.Errorf("renewals: %v", renewals)
+		}
+		for primitive, failure := range map[string]string{"election": "unavailable", "membership": "uncertain"} {
+			name := "concord." + primitive + ".renewal.left"
+			if renewals := e.values(t, name); renewals["outcome=renewed"] < 1 || renewals["outcome=failed"] < 1 {
+				t.Errorf("%s: %v", name, renewals)
+			}
+			name = "concord." + primitive + ".failures"
+			if failures := e.values(t, name); failures["outcome="+failure] < 1 || len(failures) != 1 {
+				t.Errorf("%s: %v", name, failures)
+			}
 		}
 		if cleanups := e.values(t, "concord.lock.cleanups"); cleanups["outcome=confirmed"] < 1 || cleanups["outcome=failed"] < 1 {
 			t.Errorf("clean-ups: %v", cleanups)
@@ -207,18 +252,32 @@ func TestSpans(t *testing.T) {
 	})
 }
 
-// Every cause of a loss and every kind has a value in the list, also those that no run shows.
+// Every cause that a lease, a term or a stay can end with has a value in the list, also those that no run
+// shows.
 func TestListKnowsEveryCause(t *testing.T) {
 	l := readList(t)
-	for _, c := range []lock.Cause{
-		lock.Expired, lock.Unreachable, lock.Revoked, lock.ClockJump, lock.BackendLost, lock.BackendRegressed, lock.Closed,
-	} {
+	for c := lease.Expired; c.String() != "unknown"; c++ {
 		e := newExporter()
-		hooks, err := concordotel.Lock(e.options())
+		locks, err := concordotel.Lock(e.options())
 		if err != nil {
 			t.Fatal(err)
 		}
-		hooks.Lost(lock.Info{Kind: lock.KindRead, Err: &lock.LostError{Key: secret, Cause: c}})
+		elections, err := concordotel.Election(e.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		groups, err := concordotel.Membership(e.options())
+		if err != nil {
+			t.Fatal(err)
+		}
+		lost := &lease.LostError{Key: secret, Cause: c}
+		if c != lease.Preempted { // no stay ends so
+			groups.Ended(membership.Info{Err: lost})
+		}
+		if c != lease.Preempted && c != lease.Resigned { // no lease of a lock ends so
+			locks.Lost(lock.Info{Kind: lock.KindRead, Err: lost})
+		}
+		elections.Ended(election.Info{Err: lost})
 		for _, m := range e.collect(t) {
 			_, all := seriesOf(t, m)
 			for _, s := range all {
@@ -230,6 +289,108 @@ func TestListKnowsEveryCause(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Failures that no run shows have outcomes in the list, too.
+func TestFailures(t *testing.T) {
+	l := readList(t)
+	for want, err := range map[string]error{
+		"conflict":    membership.ErrConflict,
+		"duplicate":   &membership.DuplicateError{ID: secret},
+		"too_many":    membership.ErrTooMany,
+		"uncertain":   fmt.Errorf("%w: %w", context.Canceled, membership.ErrUncertain),
+		"unavailable": membership.ErrUnavailable,
+		"closed":      membership.ErrClosed,
+		"failed":      errors.New(secret),
+	} {
+		e := newExporter()
+		hooks, newErr := concordotel.Membership(e.options())
+		if newErr != nil {
+			t.Fatal(newErr)
+		}
+		hooks.Failed(membership.Info{Err: fmt.Errorf("membership: join %q: %w", secret, err)})
+		if got := e.values(t, "concord.membership.failures"); got["outcome="+want] != 1 || len(got) != 1 {
+			t.Errorf("%v: %v", err, got)
+		}
+		if !slices.Contains(l.values["concord.outcome"], want) {
+			t.Errorf("%q is not in the list", want)
+		}
+	}
+}
+
+// That nobody leads, or is in the group, is a number also before there was anybody.
+func TestNobodyIsZero(t *testing.T) {
+	e := newExporter()
+	_, errElection := concordotel.Election(e.options())
+	_, errMembership := concordotel.Membership(e.options())
+	if err := errors.Join(errElection, errMembership); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"concord.election.leading", "concord.membership.joined"} {
+		if got, want := e.values(t, name), map[string]float64{"": 0}; !maps.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", name, got, want)
+		}
+	}
+}
+
+// A term or a stay of weeks is told from one of hours.
+func TestLongTimes(t *testing.T) {
+	e := newExporter()
+	elections, errElection := concordotel.Election(e.options())
+	groups, errMembership := concordotel.Membership(e.options())
+	if err := errors.Join(errElection, errMembership); err != nil {
+		t.Fatal(err)
+	}
+	lost := &lease.LostError{Key: secret, Cause: lease.Resigned}
+	for _, held := range []time.Duration{2 * time.Hour, 20 * time.Hour, 6 * 24 * time.Hour, 20 * 24 * time.Hour} {
+		elections.Ended(election.Info{Held: held, Err: lost})
+		groups.Ended(membership.Info{Held: held, Err: lost})
+	}
+	for _, m := range e.collect(t) {
+		if d, ok := m.Data.(metricdata.Histogram[float64]); ok {
+			counts := d.DataPoints[0].BucketCounts
+			if got := counts[len(counts)-5:]; !slices.Equal(got, []uint64{1, 1, 1, 1, 0}) {
+				t.Errorf("the last of the buckets %v have %v", d.DataPoints[0].Bounds, got)
+			}
+		}
+	}
+}
+
+// The name of the options is on everything that was made with them.
+func TestName(t *testing.T) {
+	l := readList(t)
+	if got := l.values["concord.name"]; !slices.Equal(got, []string{"Options.Name"}) {
+		t.Errorf("the list says of concord.name: %q", got)
+	}
+	const name = "orders and billing"
+	namedStory(t, name, func(t *testing.T, e *exporter) {
+		check := func(what string, attributes []attribute.KeyValue) {
+			if !slices.Contains(attributes, attribute.String("concord.name", name)) {
+				t.Errorf("%s has not the name: %v", what, attributes)
+			}
+		}
+		checked := map[string]bool{}
+		for _, m := range e.collect(t) {
+			_, all := seriesOf(t, m)
+			for _, s := range all {
+				check(m.Name, s.attributes.ToSlice())
+			}
+			checked[m.Name] = true
+		}
+		for _, s := range e.spans.Ended() {
+			for _, event := range s.Events() {
+				check(event.Name, event.Attributes)
+				checked[event.Name] = true
+			}
+			if s.InstrumentationScope().Name == concordotel.ScopeName {
+				check(s.Name(), s.Attributes())
+				checked[s.Name()] = true
+			}
+		}
+		if want := len(l.metrics) + len(l.spans); len(checked) != want {
+			t.Errorf("%d were looked at, want %d", len(checked), want)
+		}
+	})
 }
 
 // noMeters is a MeterProvider whose meters make nothing.
@@ -253,23 +414,39 @@ func (broken) Int64UpDownCounter(string, ...metric.Int64UpDownCounterOption) (me
 	return nil, errBroken
 }
 
+func (broken) Int64Gauge(string, ...metric.Int64GaugeOption) (metric.Int64Gauge, error) {
+	return nil, errBroken
+}
+
 func TestConstructorsReport(t *testing.T) {
-	bad := &concordotel.Options{MeterProvider: noMeters{}}
-	if _, err := concordotel.Lock(bad); !errors.Is(err, errBroken) {
-		t.Errorf("Lock = %v", err)
-	}
-	if _, err := concordotel.Fenced(bad); !errors.Is(err, errBroken) {
-		t.Errorf("Fenced = %v", err)
-	}
 	m := new(struct{ fence.Marks })
-	if _, err := concordotel.Marks(m, bad); !errors.Is(err, errBroken) {
-		t.Errorf("Marks = %v", err)
+	for name, construct := range map[string]func(*concordotel.Options) error{
+		"Membership": func(o *concordotel.Options) error { return second(concordotel.Membership(o)) },
+		"Lock":       func(o *concordotel.Options) error { return second(concordotel.Lock(o)) },
+		"Election":   func(o *concordotel.Options) error { return second(concordotel.Election(o)) },
+		"Fenced":     func(o *concordotel.Options) error { return second(concordotel.Fenced(o)) },
+		"Marks":      func(o *concordotel.Options) error { return second(concordotel.Marks(m, o)) },
+	} {
+		good := newExporter()
+		good.name = strings.Repeat("n", 64)
+		if err := construct(good.options()); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, bad := range []string{strings.Repeat("n", 65), "a\xff", "é", "a\nb"} {
+			var invalid *fence.InvalidError
+			err := construct(&concordotel.Options{Name: bad, MeterProvider: noMeters{}})
+			if !errors.Is(err, errBroken) || !errors.As(err, &invalid) || invalid.Field != "Name" {
+				t.Errorf("%s with the name %q: %v", name, bad, err)
+			}
+		}
 	}
 	var invalid *fence.InvalidError
 	if _, err := concordotel.Marks(nil, nil); !errors.As(err, &invalid) || invalid.Field != "marks" {
 		t.Errorf("Marks(nil) = %v", err)
 	}
 }
+
+func second[T any](_ T, err error) error { return err }
 
 // early are hooks that were made before the program set its providers.
 var early, errEarly = concordotel.Lock(nil)

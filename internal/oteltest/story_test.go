@@ -13,16 +13,25 @@ import (
 	"github.com/concord-go/concord/lock"
 )
 
-// secret is in everything that a program names: keys, owner, metadata, reasons, resources.
+// secret is in everything that a program names: keys, elections, candidates, groups, members, owner,
+// addresses, zones, metadata, reasons, resources.
 const secret = "marker-5e1f"
 
 const ttl = 9 * time.Second
 
-// story is a run of locks and marks in virtual time, in which all that is measured happens.
+// story is a run of locks, elections, groups and marks in virtual time, in which all that is measured
+// happens. f runs after it.
 func story(t *testing.T, f func(t *testing.T, e *exporter)) {
+	t.Helper()
+	namedStory(t, "", f)
+}
+
+// namedStory is a story with a name in the options.
+func namedStory(t *testing.T, name string, f func(t *testing.T, e *exporter)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		e := newExporter()
+		e.name = name
 		be, err := memorybackend.New(nil)
 		if err != nil {
 			t.Fatal(err)
@@ -48,6 +57,8 @@ func story(t *testing.T, f func(t *testing.T, e *exporter)) {
 		if _, err := locks.Acquire(ctx, secret); !errors.Is(err, lock.ErrClosed) {
 			t.Errorf("acquire after Close = %v", err)
 		}
+		elections(t, ctx, be, e.options())
+		groups(t, ctx, be, e.options())
 		marks(t, ctx, be, e.options())
 		request.End()
 		if err := be.Close(t.Context()); err != nil {

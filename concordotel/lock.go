@@ -18,10 +18,11 @@ const (
 // Lock returns hooks that make spans and metrics of what Lockers, RWLockers and Semaphores report.
 // One set of hooks serves any number of them. Join it with [lock.LogHooks] to keep the log.
 //
-// The error is that of the MeterProvider.
+// The error is a [*fence.InvalidError] about the options, or that of the MeterProvider.
 func Lock(o *Options) (*lock.Hooks, error) {
-	m := &instruments{meter: o.meter()}
+	m := o.instruments()
 	l := &locks{
+		labels:    o.labels(),
 		tracer:    o.tracer(),
 		wait:      m.histogram("concord.lock.acquire.duration", "How long acquires took, waiting included."),
 		hold:      m.histogram("concord.lock.hold.duration", "How long leases were held."),
@@ -48,6 +49,7 @@ func Lock(o *Options) (*lock.Hooks, error) {
 
 // locks holds the instruments of package lock.
 type locks struct {
+	labels
 	tracer    trace.Tracer
 	wait      metric.Float64Histogram
 	hold      metric.Float64Histogram
@@ -62,14 +64,14 @@ type locks struct {
 type ours struct{ *locks }
 
 func (l *locks) acquireStart(ctx context.Context, i lock.Info) context.Context {
-	ctx, span := l.tracer.Start(ctx, spanAcquire, trace.WithAttributes(
+	ctx, span := l.tracer.Start(ctx, spanAcquire, l.on(
 		kind(i), tryKey.Bool(i.Try), keysKey.Int(max(i.Keys, 1))))
 	return context.WithValue(ctx, ours{l}, span)
 }
 
 func (l *locks) acquireEnd(ctx context.Context, i lock.Info) {
 	o := outcomeOf(i.Err, granted)
-	l.wait.Record(ctx, i.Wait.Seconds(), with(kind(i), tryKey.Bool(i.Try), o.attribute()))
+	l.wait.Record(ctx, i.Wait.Seconds(), l.with(kind(i), tryKey.Bool(i.Try), o.attribute()))
 	l.doubt(ctx, i, o, "acquire")
 	if span, ok := ctx.Value(ours{l}).(trace.Span); ok {
 		o.mark(span)
@@ -80,48 +82,36 @@ func (l *locks) acquireEnd(ctx context.Context, i lock.Info) {
 func (l *locks) releaseEnd(ctx context.Context, i lock.Info) {
 	o := outcomeOf(i.Err, released)
 	l.doubt(ctx, i, o, "release")
-	trace.SpanFromContext(ctx).AddEvent(eventRelease, trace.WithAttributes(kind(i), o.attribute()))
+	trace.SpanFromContext(ctx).AddEvent(eventRelease, l.on(kind(i), o.attribute()))
 }
 
 // doubt counts an uncertain outcome.
 func (l *locks) doubt(ctx context.Context, i lock.Info, o outcome, operation string) {
 	if o == uncertain {
-		l.uncertain.Add(ctx, 1, with(kind(i), operationKey.String(operation)))
+		l.uncertain.Add(ctx, 1, l.with(kind(i), operationKey.String(operation)))
 	}
 }
 
 func (l *locks) begun(i lock.Info) {
-	l.held.Add(context.Background(), 1, with(kind(i)))
+	l.held.Add(context.Background(), 1, l.with(kind(i)))
 }
 
 func (l *locks) ended(i lock.Info) {
 	ctx := context.Background()
-	l.held.Add(ctx, -1, with(kind(i)))
-	l.hold.Record(ctx, i.Held.Seconds(), with(kind(i), end(i.Err)))
+	l.held.Add(ctx, -1, l.with(kind(i)))
+	l.hold.Record(ctx, i.Held.Seconds(), l.with(kind(i), end(lockEndKey, i.Err)))
 }
 
 func (l *locks) renewed(i lock.Info) {
-	o := renewed
-	if i.Err != nil {
-		o = failed
-	}
-	l.left.Record(context.Background(), max(i.Left, 0).Seconds(), with(kind(i), o.attribute()))
+	l.left.Record(context.Background(), max(i.Left, 0).Seconds(), l.with(kind(i), either(i.Err, renewed, failed).attribute()))
 }
 
 func (l *locks) lose(i lock.Info) {
-	l.lost.Add(context.Background(), 1, with(kind(i), end(i.Err)))
+	l.lost.Add(context.Background(), 1, l.with(kind(i), end(lockEndKey, i.Err)))
 }
 
 func (l *locks) cleaned(i lock.Info) {
-	o := confirmed
-	if i.Err != nil {
-		o = failed
-	}
-	l.cleanups.Add(context.Background(), 1, with(o.attribute()))
+	l.cleanups.Add(context.Background(), 1, l.with(either(i.Err, confirmed, failed).attribute()))
 }
 
 func kind(i lock.Info) attribute.KeyValue { return kindKey.String(string(i.Kind)) }
-
-func with(attributes ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attributes...))
-}

@@ -1,0 +1,162 @@
+package membership
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"time"
+
+	"github.com/concord-go/concord/lease"
+)
+
+// Watch shows the group, and again after every change: first as it is, then whenever members have
+// joined, left, were lost or have updated their description. Changes that come close together make one
+// view (Options.Pause), and so do those that come while the loop is busy; none is forgotten.
+//
+// A change arrives by push, normally in milliseconds. What was missed while the connection was cut is
+// noticed within twice [lease.MaxNotice] and read anew. While the engine does not answer, the members
+// stay as they were last seen, in a view with Stale set. A member that has died is shown until its TTL
+// is over.
+//
+// An engine that was away for long or has lost its data makes all members vanish, although they are
+// well and will join again in a moment. So when more members have vanished within half the TTL than are
+// left, those are shown for that time too, and Stale matches [ErrVanished]. Those that leave by
+// [Registration.Leave] do not vanish, they are gone at once.
+//
+// The last element is an error: the end of ctx, [ErrClosed], or a failure that waiting does not mend,
+// such as [ErrUnsupported] from an engine that cannot announce. Each loop has a subscription of its
+// own.
+func (g *Group) Watch(ctx context.Context) iter.Seq2[View, error] {
+	return func(yield func(View, error) bool) {
+		feed := g.keeper.Feed(ctx, key(g.name), func(err error) { g.opt.Hooks.Failed(Info{Err: g.wrap("watch", err)}) })
+		defer feed.Stop()
+		w := &watcher{group: g, yield: yield, left: map[string]bool{}}
+		for {
+			changes, err := feed.Next(w.wake())
+			if err == nil {
+				err = w.apply(ctx, changes)
+			}
+			switch {
+			case errors.Is(err, errStopped):
+				return
+			case err != nil:
+				yield(View{}, g.wrap("watch", err))
+				return
+			case w.due() && !w.show(nil):
+				return
+			}
+		}
+	}
+}
+
+// errStopped means that the loop over a Watch was left.
+var errStopped = errors.New("stopped")
+
+// watcher is the state of one loop.
+type watcher struct {
+	group    *Group
+	yield    func(View, error) bool
+	seats    roster
+	left     map[string]bool // IDs of those that said so since the last view
+	present  []Member        // at the last view
+	vanished []vanished      // oldest first
+	dirty    bool            // something has changed since the last view
+	losing   bool            // and seats have ended
+	quiet    time.Time       // no view before
+	begun    bool            // it has shown a view
+	shown    []Member        // in it: who is present, and maybe who has vanished
+	stale    error           // of it
+}
+
+// apply takes changes in.
+func (w *watcher) apply(ctx context.Context, changes []lease.Change) error {
+	w.dirty = w.dirty || len(changes) > 0
+	for _, c := range changes {
+		switch c.Kind {
+		case lease.ChangeSeated, lease.ChangeMeta:
+			if bytes.Equal(c.Party.Meta, leaving) {
+				w.left[c.Party.Owner] = true
+				delete(w.seats, c.Party.Token)
+			} else {
+				w.seats.add(c.Party)
+			}
+		case lease.ChangeEnded:
+			w.end(c.Party.Token)
+		default:
+			if err := w.read(ctx); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// end takes a seat away. The first one that ends without a word may be followed by many.
+func (w *watcher) end(token uint64) {
+	if _, present := w.seats[token]; !present {
+		return
+	}
+	delete(w.seats, token)
+	if !w.losing {
+		w.losing = true
+		w.quiet = time.Now().Add(w.group.opt.Pause)
+	}
+}
+
+// due reports whether it is time for a view.
+func (w *watcher) due() bool {
+	now := time.Now()
+	return w.dirty && !now.Before(w.quiet) || len(w.vanished) > 0 && !now.Before(w.vanished[0].until)
+}
+
+// wake tells when it may be.
+func (w *watcher) wake() <-chan time.Time {
+	switch {
+	case w.dirty:
+		return time.After(time.Until(w.quiet))
+	case len(w.vanished) > 0:
+		return time.After(time.Until(w.vanished[0].until))
+	}
+	return nil
+}
+
+// read reads the group until the engine answers.
+func (w *watcher) read(ctx context.Context) error {
+	g := w.group
+	for {
+		seats, err := g.list(ctx)
+		if err == nil {
+			w.seats, w.dirty = seats, true
+			return nil
+		}
+		if ctx.Err() != nil || !errors.Is(err, ErrUnavailable) {
+			return err
+		}
+		err = g.wrap("watch", err)
+		g.opt.Hooks.Failed(Info{Err: err})
+		if w.begun && !w.show(err) {
+			return errStopped
+		}
+		_ = g.keeper.Pause(ctx, min(g.opt.TTL/3, time.Second)) // its end is noticed by list
+	}
+}
+
+// show yields a view if there is something new in it, and reports whether the loop goes on.
+func (w *watcher) show(stale error) bool {
+	w.dirty, w.losing, w.quiet = false, false, time.Now().Add(w.group.opt.Pause)
+	members := w.seats.members()
+	w.vanish(members)
+	if all := w.withVanished(members); len(all) > len(members) {
+		members, stale = all, cmp.Or(stale, ErrVanished)
+	}
+	v := compare(w.shown, members)
+	v.Stale = stale
+	if w.begun && !v.changed() && (w.stale == nil) == (stale == nil) {
+		return true
+	}
+	w.begun, w.shown, w.stale = true, v.Members, stale
+	w.group.opt.Hooks.Viewed(Info{Members: len(v.Members)})
+	return w.yield(v, nil)
+}
