@@ -3,6 +3,7 @@ module github.com/concord-go/concord/examples
 go 1.26.0
 
 require (
+	github.com/adhocore/gronx v1.20.4
 	github.com/concord-go/concord v0.0.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/redis/go-redis/v9 v9.23.0
