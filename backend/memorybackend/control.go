@@ -75,6 +75,7 @@ func (c *Control) Revoke(key, reason string) {
 func (c *Control) FailNext(n int, err error) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
+	c.b.disturbed.Store(true)
 	c.b.faults.fail = newFailing(n, err)
 }
 
@@ -86,6 +87,7 @@ func (c *Control) FailNext(n int, err error) {
 func (c *Control) LoseNext(n int, err error) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
+	c.b.disturbed.Store(true)
 	c.b.faults.lose = newFailing(n, err)
 }
 
@@ -96,6 +98,7 @@ func (c *Control) LoseNext(n int, err error) {
 func (c *Control) Delay(d time.Duration) {
 	c.b.mu.Lock()
 	defer c.b.mu.Unlock()
+	c.b.disturbed.Store(true)
 	c.b.faults.delay = d
 }
 

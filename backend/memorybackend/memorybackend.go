@@ -4,10 +4,12 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 var errClosed = fmt.Errorf("memorybackend: %w", lease.ErrClosed)
@@ -20,6 +22,8 @@ var errClosed = fmt.Errorf("memorybackend: %w", lease.ErrClosed)
 type Backend struct {
 	done      chan struct{} // closed by Close
 	resources resources
+	rates     func() *ratelimit.Table
+	disturbed atomic.Bool // a test control was used, or the backend is closed
 
 	mu     sync.Mutex // guards all below; never held while code of the caller runs
 	hub    hub
@@ -27,9 +31,13 @@ type Backend struct {
 	faults faults
 }
 
-// New returns an empty Backend. The error is always nil; it is there for options that can be wrong.
-func New(_ *Options) (*Backend, error) {
-	b := &Backend{done: make(chan struct{})}
+// New returns an empty Backend. An option that is out of bounds is a [*lease.InvalidError].
+func New(o *Options) (*Backend, error) {
+	opt, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	b := &Backend{done: make(chan struct{}), rates: sync.OnceValue(func() *ratelimit.Table { return ratelimit.NewTable(opt.Limits) })}
 	b.resources = resources{all: make(map[string]*resource), done: b.done}
 	b.hub.mu = &b.mu
 	b.hub.idle.L = &b.mu
@@ -44,6 +52,9 @@ func New(_ *Options) (*Backend, error) {
 
 // Leases returns the port for lock, election and membership. Every call returns the same claims.
 func (b *Backend) Leases() lease.Backend { return leases{b} }
+
+// Limits returns the port for ratelimit. Every call returns the same counts.
+func (b *Backend) Limits() ratelimit.Backend { return limits{b, b.rates()} }
 
 // Fences returns the table of fencing marks.
 func (b *Backend) Fences() fence.Marks { return marks{b} }
@@ -76,6 +87,7 @@ func (b *Backend) Close(ctx context.Context) error {
 	defer b.mu.Unlock()
 	if !b.hub.closed {
 		b.hub.closed = true
+		b.disturbed.Store(true)
 		close(b.done)
 	}
 	if n := b.hub.quiesce(ctx); n > 0 {

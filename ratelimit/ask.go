@@ -1,0 +1,62 @@
+package ratelimit
+
+import (
+	"context"
+	"fmt"
+)
+
+// maxAbandoned is how many calls to the engine may have been given up without having returned.
+const maxAbandoned = 64
+
+// ask puts one op to the engine and waits for the answer, for Options.Timeout at most. It does not rely
+// on the engine to keep its deadline: a call that overruns is abandoned, and Close waits for it.
+func (l *Limiter) ask(ctx context.Context, op *Op) (Decision, error) {
+	if err := ctx.Err(); err != nil {
+		return Decision{}, err
+	}
+	l.mu.RLock()
+	if l.closed.Load() {
+		l.mu.RUnlock()
+		return Decision{}, ErrClosed
+	}
+	if l.abandoned.Load() >= maxAbandoned {
+		l.mu.RUnlock()
+		return Decision{}, fmt.Errorf("%w: too many calls have not returned", ErrUnavailable)
+	}
+	l.calls.Add(1)
+	l.mu.RUnlock()
+
+	c := &call{ops: [1]Op{*op}, done: make(chan struct{})}
+	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opt.Timeout)
+	go func() {
+		defer l.calls.Done()
+		defer cancel()
+		l.backend.Apply(limit, c.ops[:], c.out[:])
+		close(c.done)
+		if c.left.Swap(true) { // the caller left first, and counted this call
+			l.abandoned.Add(-1)
+		}
+	}()
+	select {
+	case <-c.done:
+		return c.result(ctx)
+	case <-ctx.Done():
+	case <-limit.Done():
+	case <-l.life.Done():
+	}
+	if !c.left.Swap(true) {
+		l.abandoned.Add(1)
+	}
+	select {
+	case <-c.done: // in the same instant
+		return c.result(ctx)
+	default:
+	}
+	switch {
+	case ctx.Err() != nil:
+		return Decision{}, ctx.Err()
+	case l.life.Err() != nil:
+		return Decision{}, ErrClosed
+	}
+	return Decision{}, fmt.Errorf("%w: no answer within %v", ErrUnavailable, l.opt.Timeout)
+}

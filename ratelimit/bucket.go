@@ -1,0 +1,32 @@
+package ratelimit
+
+import "time"
+
+// bucket is Decide for the most common question by far: a call, and a policy of one token bucket that
+// refuses. It says the same, in a third of the time.
+func (p *Policy) bucket(w []int64, now int64, op *Op) Decision {
+	r := &p.rules[0]
+	r.roll(w, now)
+	at := Span{w[0], w[1]}
+	after := r.add(at, r.cost(op.N))
+	over := r.sub(Span{after.Whole - now, after.Frac}, r.Burst).up()
+	d := Decision{Allowed: over <= int64(op.MaxWait/time.Microsecond), Limit: p.limits[0].Name, Source: FromEngine}
+	if d.Allowed {
+		w[0], w[1] = after.Whole, after.Frac
+		at = after
+		d.Wait = micros(over)
+	} else {
+		d.RetryAfter = micros(over)
+	}
+	d.Remaining = r.left(w, now)
+	d.ResetAfter = micros(r.sub(at, Span{now, 0}).up())
+	return d
+}
+
+// cost is Cost, and knows the cost of one unit.
+func (r *Rule) cost(n int64) Span {
+	if n == 1 {
+		return r.one
+	}
+	return r.Cost(n)
+}

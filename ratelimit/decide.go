@@ -1,0 +1,100 @@
+package ratelimit
+
+import "time"
+
+// Decide is what an op does to the state of a key at an instant, in microseconds since 1970: the one
+// meaning that all engines share. It changes the state, of [Policy.Words] words, and returns the
+// decision. A state of nothing but zeros is that of a key without history.
+//
+// All limits are asked first. Only if none refuses the units are counted, and then by all of them; a
+// shadow limit refuses nothing and counts what fits.
+func (p *Policy) Decide(state []int64, now int64, op *Op) Decision {
+	if op.Kind == OpReset {
+		clear(state)
+	}
+	if state[0] < p.version {
+		p.migrate(state, now)
+	}
+	if op.Kind == OpTake && len(p.rules) == 1 && p.rules[0].Algorithm == TokenBucket && !p.rules[0].Shadow {
+		return p.bucket(state[1:], now, op)
+	}
+	var answers [MaxLimits]answer
+	d := Decision{Allowed: true, Source: FromEngine}
+	for i := range p.rules {
+		r, a := &p.rules[i], &answers[i]
+		a.words = state[r.At : r.At+r.words()]
+		a.now = r.roll(a.words, now)
+		if op.Kind == OpTake || op.Kind == OpPeek {
+			a.ask(r, now, op)
+			d.Allowed = d.Allowed && (a.fits || r.Shadow)
+		}
+	}
+	for i := range p.rules {
+		answers[i].apply(&p.rules[i], op, d.Allowed)
+	}
+	p.describe(&d, answers[:len(p.rules)])
+	return d
+}
+
+// answer is what one rule says.
+type answer struct {
+	words []int64
+	now   int64 // the present, for this rule
+	retry int64 // until the op would fit; 0 if it fits now
+	fits  bool  // it does, within what the caller would wait
+}
+
+func (a *answer) ask(r *Rule, now int64, op *Op) {
+	if a.retry = r.retry(a.words, a.now, op.N); a.retry > 0 {
+		a.retry += a.now - now
+	}
+	a.fits = a.retry == 0 || r.Algorithm == TokenBucket && a.retry <= int64(op.MaxWait/time.Microsecond)
+}
+
+func (a *answer) apply(r *Rule, op *Op, allowed bool) {
+	switch {
+	case op.Kind == OpTake && allowed && a.fits, op.Kind == OpCharge:
+		r.take(a.words, op.N)
+	case op.Kind == OpGive:
+		r.give(a.words, a.now, op.N)
+	}
+}
+
+// describe fills in the limit that matters most: of a refusal the one that makes one wait longest, else
+// the one with the least left. Shadow limits matter least.
+func (p *Policy) describe(d *Decision, answers []answer) {
+	best := -1
+	for i := range answers {
+		a, r := &answers[i], &p.rules[i]
+		if r.Shadow && !a.fits && a.retry > 0 && d.Shadow == "" {
+			d.Shadow = p.limits[i].Name
+		}
+		if !r.Shadow && d.Allowed {
+			d.Wait = max(d.Wait, micros(a.retry))
+		}
+		if best < 0 || p.prefers(d.Allowed, answers, i, best) {
+			best = i
+		}
+	}
+	a, r := &answers[best], &p.rules[best]
+	d.Limit = p.limits[best].Name
+	d.Remaining = r.left(a.words, a.now)
+	d.ResetAfter = micros(r.rest(a.words, a.now))
+	if !d.Allowed {
+		d.RetryAfter = micros(a.retry)
+	}
+}
+
+// prefers reports whether limit i matters more than j.
+func (p *Policy) prefers(allowed bool, answers []answer, i, j int) bool {
+	if a, b := p.rules[i].Shadow, p.rules[j].Shadow; a != b {
+		return b
+	}
+	if !allowed {
+		return answers[i].retry > answers[j].retry
+	}
+	left := func(k int) int64 { return p.rules[k].left(answers[k].words, answers[k].now) }
+	return left(i) < left(j)
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

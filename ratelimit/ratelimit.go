@@ -1,0 +1,211 @@
+package ratelimit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Limiter decides for each key whether a call may go on under a policy. Its methods may be called by
+// several goroutines. The zero Limiter is not usable; make one with [New]. It must be closed.
+type Limiter struct {
+	backend Backend
+	local   Local // the backend, if it answers at once
+	opt     Options
+	force   atomic.Pointer[policy]
+
+	changing sync.Mutex // held by SetPolicy
+	life     context.Context
+	end      context.CancelFunc
+
+	abandoned atomic.Int64 // calls that were given up and have not returned
+	calls     sync.WaitGroup
+	mu        sync.RWMutex // calls begin under it
+	closed    atomic.Bool
+}
+
+// policy is what is in force.
+type policy struct {
+	*Policy
+	fallback *fallback
+}
+
+// New returns a limiter of policy on b, which stays the caller's. Nothing is sent before the first
+// call.
+//
+// Arguments and options that are out of bounds are reported all at once, each as an [*InvalidError].
+func New(b Backend, p *Policy, o *Options) (*Limiter, error) {
+	var errs []error
+	if b == nil || reflect.ValueOf(b).Kind() == reflect.Pointer && reflect.ValueOf(b).IsNil() {
+		errs = append(errs, &InvalidError{Field: "backend", Problem: "must not be nil"})
+	}
+	if p == nil || len(p.rules) == 0 {
+		errs = append(errs, &InvalidError{Field: "policy", Problem: "must come from NewPolicy"})
+	}
+	opt, err := o.withDefaults()
+	if err := errors.Join(append(errs, err)...); err != nil {
+		return nil, fmt.Errorf("ratelimit: new: %w", err)
+	}
+	if opt.Hooks == nil {
+		opt.Hooks = LogHooks(nil)
+	}
+	l := &Limiter{backend: b, opt: opt}
+	l.local, _ = b.(Local)
+	l.life, l.end = context.WithCancel(context.Background())
+	l.force.Store(&policy{p, newFallback(p, opt.Share)})
+	return l, nil
+}
+
+// Close makes further calls fail with [ErrClosed], ends what waits, and returns when nothing runs any
+// more, or with the error of ctx. Further calls of Close wait again.
+func (l *Limiter) Close(ctx context.Context) error {
+	l.mu.Lock()
+	l.closed.Store(true)
+	l.mu.Unlock()
+	l.end()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		l.calls.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("ratelimit: close: calls to the engine have not returned: %w", ctx.Err())
+	}
+}
+
+// Policy returns the policy that is in force.
+func (l *Limiter) Policy() *Policy { return l.force.Load().Policy }
+
+// SetPolicy brings another policy into force. how says what becomes of what was counted: it is changed
+// over with the first call for each key. version numbers the change: it must be larger than that of
+// any earlier one, and the same in all processes; while not all have made the change, each goes on with
+// its own limits, over what all count together. A policy with other algorithms begins anew.
+//
+// The error matches [ErrInvalid].
+func (l *Limiter) SetPolicy(p *Policy, how Migration, version int64) error {
+	l.changing.Lock()
+	defer l.changing.Unlock()
+	if p == nil || len(p.rules) == 0 {
+		return fmt.Errorf("ratelimit: set policy: %w", &InvalidError{Field: "policy", Problem: "must come from NewPolicy"})
+	}
+	next, err := p.after(l.Policy(), how, version)
+	if err != nil {
+		return fmt.Errorf("ratelimit: set policy: %w", err)
+	}
+	l.force.Store(&policy{next, newFallback(next, l.opt.Share)})
+	return nil
+}
+
+// Allow is [Limiter.AllowN] of one unit.
+func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
+	return l.AllowN(ctx, key, 1)
+}
+
+// AllowN decides whether a call that costs n units may go on, and counts it if so. n is 1 to the
+// smallest burst of the policy; key has 1 to [MaxKey] bytes of any value.
+//
+// It decides within Options.Timeout: if the engine has not answered by then, Limit.Down has decided,
+// and Source says so. The call may then have been counted or not. The error matches the error of ctx,
+// [ErrInvalid] or [ErrClosed]; nothing was decided then.
+func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
+	return l.decide(ctx, "allow", Op{Kind: OpTake, Key: key, N: n})
+}
+
+// Peek is AllowN, and counts nothing.
+func (l *Limiter) Peek(ctx context.Context, key string, n int64) (Decision, error) {
+	return l.decide(ctx, "peek", Op{Kind: OpPeek, Key: key, N: n})
+}
+
+// Refund counts n units less, as for a call that was allowed and not made: the newest first, as far as
+// they are there. Unlike AllowN it fails if the engine does not answer, with an error that matches
+// [ErrUnavailable]; the units may have been taken back or not.
+func (l *Limiter) Refund(ctx context.Context, key string, n int64) error {
+	return l.change(ctx, "refund", Op{Kind: OpGive, Key: key, N: n})
+}
+
+// Reset forgets what was counted for key. The errors are those of Refund.
+func (l *Limiter) Reset(ctx context.Context, key string) error {
+	return l.change(ctx, "reset", Op{Kind: OpReset, Key: key})
+}
+
+// decide answers an op, by the fallback if the engine does not.
+func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, error) {
+	force := l.force.Load()
+	op.Policy = force.Policy
+	err := op.validate()
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return Decision{}, wrap(verb, op.Key, err)
+	}
+	start := l.clock()
+	if l.local != nil && !l.closed.Load() {
+		if d, ok := l.local.Decide(op); ok {
+			l.decided(&op, d, start)
+			return d, nil
+		}
+	}
+	var d Decision
+	if d, err = l.ask(ctx, &op); err == nil {
+		l.decided(&op, d, start)
+		return d, nil
+	}
+	if ctx.Err() != nil || errors.Is(err, ErrClosed) || errors.Is(err, ErrInvalid) {
+		return Decision{}, wrap(verb, op.Key, err)
+	}
+	d = force.fallback.decide(&op)
+	if h := l.opt.Hooks.Failed; h != nil {
+		h(Info{Key: op.Key, N: op.N, Decision: d, Took: time.Since(start), Err: wrap(verb, op.Key, err)})
+	}
+	l.decided(&op, d, start)
+	return d, nil
+}
+
+// clock reads the time if somebody wants to know how long a decision took.
+func (l *Limiter) clock() time.Time {
+	if l.opt.Hooks.Decided == nil && l.local != nil {
+		return time.Time{}
+	}
+	return time.Now()
+}
+
+func (l *Limiter) decided(op *Op, d Decision, start time.Time) {
+	if h := l.opt.Hooks.Decided; h != nil && op.Kind == OpTake {
+		h(Info{Key: op.Key, N: op.N, Decision: d, Took: time.Since(start)})
+	}
+}
+
+// change executes an op that has no fallback.
+func (l *Limiter) change(ctx context.Context, verb string, op Op) error {
+	op.Policy = l.Policy()
+	err := op.validate()
+	if err == nil {
+		_, err = l.ask(ctx, &op)
+	}
+	if err != nil {
+		return wrap(verb, op.Key, err)
+	}
+	return nil
+}
+
+func (o *Op) validate() error {
+	if len(o.Key) < 1 || len(o.Key) > MaxKey {
+		return &InvalidError{Field: "key", Problem: fmt.Sprintf("must have 1 to %d bytes", MaxKey)}
+	}
+	if o.Kind == OpReset {
+		return nil
+	}
+	return o.Policy.validate(o.N)
+}
+
+func wrap(verb, key string, err error) error {
+	return fmt.Errorf("ratelimit: %s %q: %w", verb, key, err)
+}
