@@ -60,3 +60,20 @@ func (l *Limiter) ask(ctx context.Context, op *Op) (Decision, error) {
 	}
 	return Decision{}, fmt.Errorf("%w: no answer within %v", ErrUnavailable, l.opt.Timeout)
 }
+
+// background runs f in a goroutine that Close waits for, with Options.Timeout, and reports its failure.
+// After Close it does nothing.
+func (l *Limiter) background(f func(ctx context.Context) error) {
+	l.mu.RLock()
+	defer l.mu.RUnlock()
+	if l.closed.Load() {
+		return
+	}
+	l.calls.Add(1)
+	go func() {
+		defer l.calls.Done()
+		if err := f(l.life); err != nil && l.life.Err() == nil {
+			l.failed(Info{Err: err})
+		}
+	}()
+}

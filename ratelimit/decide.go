@@ -12,9 +12,7 @@ func (p *Policy) Decide(state []int64, now int64, op *Op) Decision {
 	if op.Kind == OpReset {
 		clear(state)
 	}
-	if state[0] < p.version {
-		p.migrate(state, now)
-	}
+	p.Migrate(state, now)
 	if op.Kind == OpTake && len(p.rules) == 1 && p.rules[0].Algorithm == TokenBucket && !p.rules[0].Shadow {
 		return p.bucket(state[1:], now, op)
 	}

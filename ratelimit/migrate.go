@@ -11,6 +11,7 @@ type Migration uint8
 // The migrations.
 const (
 	// AsIs keeps what was counted: the time until a bucket is full again, and the units in windows.
+	// Windows of another length begin anew, here and with Proportional.
 	AsIs Migration = iota
 	// Proportional keeps the part of the burst, or of N, that is used.
 	Proportional
@@ -32,6 +33,14 @@ func (p *Policy) after(from *Policy, how Migration, version int64) (*Policy, err
 	next := *p
 	next.version, next.how, next.from = version, how, from
 	return &next, nil
+}
+
+// Migrate brings a state of an earlier version to this one, at an instant. [Policy.Decide] does it by
+// itself; it is for engines that decide where there is no Policy.
+func (p *Policy) Migrate(state []int64, now int64) {
+	if state[0] < p.version {
+		p.migrate(state, now)
+	}
 }
 
 // migrate brings a state of an earlier version to this one.

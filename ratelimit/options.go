@@ -27,6 +27,11 @@ type Options struct {
 	// as there are processes keeps the limit as a whole.
 	Share float64
 
+	// Allowance lets this process take units of hot keys ahead. nil asks the engine for every call, but
+	// on engines that are too slow for that, which then have all defaults. The memory backend needs
+	// none and has none.
+	Allowance *Allowance
+
 	// Hooks observe the limiter. nil logs what goes wrong to slog.Default (see [LogHooks]); an empty
 	// Hooks is silent.
 	Hooks *Hooks
@@ -51,6 +56,11 @@ func (o *Options) withDefaults() (Options, error) {
 		if !ok {
 			errs = append(errs, &InvalidError{Field: field, Problem: fmt.Sprintf(format, args...)})
 		}
+	}
+	if opt.Allowance != nil {
+		a, problems := opt.Allowance.withDefaults()
+		opt.Allowance = &a
+		errs = append(errs, problems...)
 	}
 	check(opt.Timeout >= time.Millisecond && opt.Timeout <= 10*time.Second, "Timeout", "must be 1ms to 10s")
 	check(opt.Share > 0 && opt.Share <= 1, "Share", "must be above 0 to 1")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,25 @@ type Limiter struct {
 type policy struct {
 	*Policy
 	fallback *fallback
+	hot      *hot // nil without allowances
+}
+
+// counted returns the policy by which the engine counts.
+func (p *policy) counted() *Policy {
+	if p.hot != nil {
+		return p.hot.policy
+	}
+	return p.Policy
+}
+
+func (l *Limiter) policy(p *Policy) (*policy, error) {
+	f := &policy{Policy: p, fallback: newFallback(p, l.opt.Share)}
+	if l.opt.Allowance == nil {
+		return f, nil
+	}
+	var err error
+	f.hot, err = newHot(l, p, *l.opt.Allowance)
+	return f, err
 }
 
 // New returns a limiter of policy on b, which stays the caller's. Nothing is sent before the first
@@ -53,20 +73,39 @@ func New(b Backend, p *Policy, o *Options) (*Limiter, error) {
 	if opt.Hooks == nil {
 		opt.Hooks = LogHooks(nil)
 	}
+	if opt.Allowance == nil && b.Capabilities().Block {
+		a, _ := (&Allowance{}).withDefaults()
+		opt.Allowance = &a
+	}
 	l := &Limiter{backend: b, opt: opt}
-	l.local, _ = b.(Local)
+	if l.local, _ = b.(Local); l.local != nil {
+		l.opt.Allowance = nil // nothing is faster than the engine
+	}
+	f, err := l.policy(p)
+	if err != nil {
+		return nil, fmt.Errorf("ratelimit: new: %w", err)
+	}
 	l.life, l.end = context.WithCancel(context.Background())
-	l.force.Store(&policy{p, newFallback(p, opt.Share)})
+	l.force.Store(f)
 	return l, nil
 }
 
-// Close makes further calls fail with [ErrClosed], ends what waits, and returns when nothing runs any
-// more, or with the error of ctx. Further calls of Close wait again.
+// Close makes further calls fail with [ErrClosed], ends what waits, gives back what was taken ahead,
+// and returns when nothing runs any more, or with the error of ctx. Further calls of Close wait again.
 func (l *Limiter) Close(ctx context.Context) error {
 	l.mu.Lock()
-	l.closed.Store(true)
+	first := !l.closed.Swap(true)
+	if first {
+		l.calls.Add(1)
+	}
 	l.mu.Unlock()
 	l.end()
+	if first {
+		go func() {
+			defer l.calls.Done()
+			l.giveUp(l.force.Load())
+		}()
+	}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -79,6 +118,27 @@ func (l *Limiter) Close(ctx context.Context) error {
 		return fmt.Errorf("ratelimit: close: calls to the engine have not returned: %w", ctx.Err())
 	}
 }
+
+// giveUp gives back what was taken ahead under a policy.
+func (l *Limiter) giveUp(p *policy) {
+	if p.hot == nil {
+		return
+	}
+	for ops := range slices.Chunk(p.hot.end(), maxBatch) {
+		ctx, cancel := context.WithTimeout(context.Background(), l.opt.Timeout)
+		out := make([]Outcome, len(ops))
+		l.backend.Apply(ctx, ops, out)
+		cancel()
+		for i := range out {
+			if out[i].Err != nil {
+				l.failed(Info{Key: ops[i].Key, N: ops[i].N, Err: wrap("give back", ops[i].Key, out[i].Err)})
+			}
+		}
+	}
+}
+
+// maxBatch is how many ops are sent together.
+const maxBatch = 256
 
 // Policy returns the policy that is in force.
 func (l *Limiter) Policy() *Policy { return l.force.Load().Policy }
@@ -99,7 +159,12 @@ func (l *Limiter) SetPolicy(p *Policy, how Migration, version int64) error {
 	if err != nil {
 		return fmt.Errorf("ratelimit: set policy: %w", err)
 	}
-	l.force.Store(&policy{next, newFallback(next, l.opt.Share)})
+	f, err := l.policy(next)
+	if err != nil {
+		return fmt.Errorf("ratelimit: set policy: %w", err)
+	}
+	old := l.force.Swap(f)
+	l.background(func(context.Context) error { l.giveUp(old); return nil })
 	return nil
 }
 
@@ -154,7 +219,12 @@ func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, err
 		}
 	}
 	var d Decision
-	if d, err = l.ask(ctx, &op); err == nil {
+	if force.hot != nil {
+		d, err = force.hot.decide(ctx, &op)
+	} else {
+		d, err = l.ask(ctx, &op)
+	}
+	if err == nil {
 		l.decided(&op, d, start)
 		return d, nil
 	}
@@ -162,9 +232,7 @@ func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, err
 		return Decision{}, wrap(verb, op.Key, err)
 	}
 	d = force.fallback.decide(&op)
-	if h := l.opt.Hooks.Failed; h != nil {
-		h(Info{Key: op.Key, N: op.N, Decision: d, Took: time.Since(start), Err: wrap(verb, op.Key, err)})
-	}
+	l.failed(Info{Key: op.Key, N: op.N, Decision: d, Took: time.Since(start), Err: wrap(verb, op.Key, err)})
 	l.decided(&op, d, start)
 	return d, nil
 }
@@ -183,12 +251,22 @@ func (l *Limiter) decided(op *Op, d Decision, start time.Time) {
 	}
 }
 
+func (l *Limiter) failed(i Info) {
+	if h := l.opt.Hooks.Failed; h != nil {
+		h(i)
+	}
+}
+
 // change executes an op that has no fallback.
 func (l *Limiter) change(ctx context.Context, verb string, op Op) error {
-	op.Policy = l.Policy()
+	force := l.force.Load()
+	op.Policy = force.counted()
 	err := op.validate()
 	if err == nil {
 		_, err = l.ask(ctx, &op)
+	}
+	if force.hot != nil {
+		force.hot.forget(op.Key, op.Kind == OpReset)
 	}
 	if err != nil {
 		return wrap(verb, op.Key, err)

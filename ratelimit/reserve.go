@@ -65,7 +65,7 @@ func (r *Reservation) Settle(ctx context.Context, n int64) error {
 	if n < r.n {
 		op = Op{Kind: OpGive, Key: r.key, N: r.n - n}
 	}
-	op.N = min(op.N, r.limiter.Policy().largest())
+	op.N = min(op.N, r.limiter.force.Load().counted().largest())
 	if err := r.limiter.change(ctx, verb, op); err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func patience(ctx context.Context) time.Duration {
 
 // giveBack gives back a reservation that nobody waits for any more.
 func (l *Limiter) giveBack(ctx context.Context, key string, n int64) error {
-	op := Op{Kind: OpGive, Key: key, N: n, Policy: l.Policy()}
+	op := Op{Kind: OpGive, Key: key, N: n, Policy: l.force.Load().counted()}
 	_, err := l.ask(context.WithoutCancel(ctx), &op)
 	if errors.Is(err, ErrClosed) {
 		return nil // units that were not used are no harm

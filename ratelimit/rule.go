@@ -78,6 +78,9 @@ func (r *Rule) roll(w []int64, now int64) int64 {
 		if w[0]-now > r.Burst.Whole+maxWait+1 {
 			w[0], w[1] = now+r.Burst.Whole, r.Burst.Frac
 		}
+		if w[1] >= r.Den { // a fraction that another policy has counted
+			w[0], w[1] = w[0]+1, 0
+		}
 		if w[0] < now {
 			w[0], w[1] = now, 0
 		}
@@ -145,7 +148,7 @@ func (r *Rule) retry(w []int64, now, n int64) int64 {
 func (r *Rule) slide(w []int64, now, n int64) int64 {
 	width := r.Per / r.Unit
 	elapsed := (now - w[0]) / r.Unit
-	before, in := w[1], w[2]
+	before, in := r.counted(w)
 	if before*(width-elapsed)+(in+n)*width <= r.N*width {
 		return 0
 	}
@@ -157,6 +160,10 @@ func (r *Rule) slide(w []int64, now, n int64) int64 {
 	}
 	return w[0] + r.Per + fits(in, r.N-n)*r.Unit - now
 }
+
+// counted returns the units in the windows of a SlidingWindow, as far as they fit into one: another
+// policy may have counted more, and the products must be exact.
+func (r *Rule) counted(w []int64) (before, in int64) { return min(w[1], r.N), min(w[2], r.N) }
 
 // take counts n units. The words have been rolled.
 func (r *Rule) take(w []int64, n int64) {
@@ -214,7 +221,8 @@ func (r *Rule) left(w []int64, now int64) int64 {
 		return max(0, r.N-w[1])
 	case SlidingWindow:
 		width := r.Per / r.Unit
-		used := w[1]*(width-(now-w[0])/r.Unit) + w[2]*width
+		before, in := r.counted(w)
+		used := before*(width-(now-w[0])/r.Unit) + in*width
 		return max(0, r.N*width-used) / width
 	default:
 		left := r.N
