@@ -46,7 +46,11 @@ func (l *leases) obtain(ctx context.Context, w *lease.Claim) (a lease.Answer, er
 	answered := false
 	defer func() { b.table.leave(c, answered) }()
 	for range settles {
-		a, again, err := l.send(ctx, c, w)
+		send := l.send
+		if c.priority != 0 {
+			send = l.arrive
+		}
+		a, again, err := send(ctx, c, w)
 		if err != nil {
 			return lease.Answer{}, err
 		}
@@ -125,7 +129,7 @@ func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.An
 		if !b.adopt(c, first) {
 			return a, true, b.clear(ctx, c, own.rev)
 		}
-		b.table.apply(c, reading{rev: rev, own: own, found: true, mod: first.ModRevision, line: c.viewOf(own.rev, ranges(r, 2, c.shared()))})
+		b.table.apply(c, reading{rev: rev, own: own, found: true, mod: first.ModRevision, line: c.viewOf(own.rev, ranges(r, 2, c.shared())), seats: -1})
 		return l.finish(ctx, c, false)
 	}
 	if w.Queue { // its own seat has lapsed, and blocks for its delay
@@ -136,7 +140,7 @@ func (l *leases) send(ctx context.Context, c *claim, w *lease.Claim) (a lease.An
 	if c.shared() || line.mixed(&member{limit: c.limit, epoch: c.epoch}) {
 		return l.weigh(ctx, c, w, life, c.enough(&look{rev: rev, line: line, first: first}))
 	}
-	a, err = l.held(ctx, first)
+	a, err = l.held(ctx, c, line, first)
 	return a, false, err
 }
 
@@ -159,6 +163,9 @@ func (l *leases) finish(ctx context.Context, c *claim, fresh bool) (a lease.Answ
 	if a = b.table.refusal(c, fresh); a.Status != lease.Unknown {
 		return a, false, b.withdraw(ctx, c, absent)
 	}
+	if err := b.seatNext(ctx, c); err != nil {
+		return a, false, err
+	}
 	a = b.table.answer(c, b.hub.healthy())
 	return a, a.Status == lease.Unknown, nil
 }
@@ -167,7 +174,7 @@ func (l *leases) finish(ctx context.Context, c *claim, fresh bool) (a lease.Answ
 func (t *table) unclear(c *claim) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return c.state == waiting && (c.ahead.blind(c.weight) || c.mixed && !c.shared())
+	return c.state == waiting && (c.ahead.blind(c.weight) || !c.shared() && (c.mixed || c.at != c.rev && c.ahead.arranged()))
 }
 
 // refusal is the answer to a waiting claim that must not stay, or Unknown.
@@ -184,9 +191,19 @@ func (t *table) refusal(c *claim, fresh bool) lease.Answer {
 	return lease.Answer{}
 }
 
-// held is the answer to a claim that does not fit: it names the first in the line.
-func (l *leases) held(ctx context.Context, first []*mvccpb.KeyValue) (a lease.Answer, err error) {
+// held is the answer to a claim that does not fit: it names the first in the line, or where that is
+// not the one who is seated, that one.
+func (l *leases) held(ctx context.Context, c *claim, v *view, first []*mvccpb.KeyValue) (a lease.Answer, err error) {
 	a.Status = lease.Held
+	if v.arranged() {
+		s, err := l.inspect(ctx, c.line)
+		if err == nil && len(s.Holders) > 0 {
+			a.Holder = s.Holders[0]
+		} else if err == nil && len(s.Waiters) > 0 {
+			a.Holder = s.Waiters[0]
+		}
+		return a, err
+	}
 	a.Holder, err = l.b.party(ctx, first) // nobody, if all have gone since
 	return a, err
 }

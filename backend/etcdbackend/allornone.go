@@ -86,7 +86,12 @@ func (g *several) judge(ctx context.Context, i int, s *look) (there bool, err er
 		if !b.adopt(c, s.own) {
 			return false, b.clear(ctx, c, s.itself.rev)
 		}
-		b.table.apply(c, reading{rev: s.rev, own: s.itself, found: true, mod: s.own.ModRevision, line: s.line})
+		b.table.apply(c, reading{rev: s.rev, own: s.itself, found: true, mod: s.own.ModRevision, line: s.line, seats: -1})
+		if b.table.unclear(c) {
+			if err := b.read(ctx, []*claim{c}); err != nil {
+				return false, err
+			}
+		}
 		g.answers[i] = b.table.answer(c, b.hub.healthy())
 		return true, nil
 	}
@@ -97,7 +102,7 @@ func (g *several) judge(ctx context.Context, i int, s *look) (there bool, err er
 		g.answers[i] = lease.Answer{Status: lease.Conflict, Limit: limit}
 		return true, nil
 	case !before.grants(c.whole):
-		g.answers[i], err = g.l.held(ctx, s.first)
+		g.answers[i], err = g.l.held(ctx, c, s.line, s.first)
 		return true, err
 	case len(s.line.list) > 0 && c.epoch > epoch:
 		return false, unsupported("a limit changed by AcquireAll without Queue")
@@ -120,6 +125,7 @@ func (g *several) write(ctx context.Context, some []int, looks []*look) (done bo
 		}
 		var ops []clientv3.Op
 		owns[n], ops = c.puts(w, life, 0)
+		ops = append(ops, c.putChair(life)...)
 		lives[life] = true
 		puts = append(puts, ops...)
 		grave := b.names.tombstone(w.Attempt)
@@ -149,6 +155,9 @@ func (g *several) write(ctx context.Context, some []int, looks []*look) (done bo
 			line = looks[i].line
 		}
 		owns[n].rev = r.Header.Revision
+		if c.priority != 0 {
+			owns[n].seat = r.Header.Revision
+		}
 		b.table.apply(c, reading{rev: owns[n].rev, own: owns[n], found: true, mod: owns[n].rev, line: line})
 		g.answers[i] = b.table.answer(c, b.hub.healthy())
 	}

@@ -79,6 +79,24 @@ var calls = []call{
 		c.Queue = false
 		return acquiringAll(be, c)
 	}},
+	{"acquire with a priority", 2, 0, func(_ *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
+		c.Priority = 1
+		return acquiring(be, c)
+	}},
+	{"acquire with a priority, wait", 4, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, other, wish(c.Key), lease.Granted)
+		c.Priority = 1
+		return acquiring(be, c)
+	}},
+	{"transfer", 3, 0, func(t *testing.T, be, other *Backend, c lease.Claim) func(context.Context) error {
+		acquire(t, be, c, lease.Granted)
+		heir := wish(c.Key)
+		acquire(t, other, heir, lease.Queued)
+		return func(ctx context.Context) error {
+			_, err := be.Leases().Release(ctx, lease.Release{Key: c.Key, Attempt: c.Attempt, To: heir.Attempt})
+			return err
+		}
+	}},
 	{"renew, lower", 1, 0, func(t *testing.T, be, _ *Backend, c lease.Claim) func(context.Context) error {
 		c.Weight, c.Limit = 3, 3
 		acquire(t, be, c, lease.Granted)

@@ -17,19 +17,21 @@ const (
 
 // claim is what this backend object knows about one of its attempts. The table's mutex guards it.
 type claim struct {
-	attempt lease.Attempt
-	key     string
-	line    string // beginning of the names of the key
-	slot    string // names the claim in the line
-	seat    string // beginning of the names of the claim
-	number  int    // of the slot
-	alone   bool
-	owner   string
-	whole   int64 // weight when it was made
-	weight  int64 // may be lowered
-	limit   int64
-	epoch   int64
-	delay   int64 // seconds
+	attempt  lease.Attempt
+	key      string
+	line     string // beginning of the names of the key
+	slot     string // names the claim in the line
+	seat     string // beginning of the names of the claim
+	number   int    // of the slot
+	alone    bool
+	announce bool // observers are told of it
+	priority int
+	owner    string
+	whole    int64 // weight when it was made
+	weight   int64 // may be lowered
+	limit    int64
+	epoch    int64
+	delay    int64 // seconds
 
 	state state
 	name  string
@@ -43,6 +45,10 @@ type claim struct {
 	asked *word     // the holder was asked to leave
 	until time.Time // when the grace of that is over
 
+	chair    int64 // revision of its seat key; while it is not known to be of this claim, of the last in its slot
+	rings    bool  // a bell of its may hang
+	fresh    bool  // what is being applied is the line as it was when the claim came
+	passed   bool  // while it waited others may have got a seat key
 	at       int64 // revision at which the claim was last read
 	ahead    ahead // before it in the line, as far as is known; while waiting
 	local    int64 // last revision at which this object deleted another claim of the key
@@ -74,7 +80,7 @@ func (c *claim) lives() time.Duration {
 
 // sit grants a waiting claim if it is its turn.
 func (c *claim) sit() bool {
-	if c.state != waiting || !c.agrees() || !c.ahead.grants(c.weight) || c.lives() == 0 {
+	if !c.ready() || c.takesKey() {
 		return false
 	}
 	c.state, c.worked = granted, true
@@ -97,7 +103,7 @@ func (c *claim) shared() bool { return c.limit != 1 || c.epoch > 0 }
 
 // itself is the claim as a member of its line.
 func (c *claim) itself() member {
-	return member{name: c.name, slot: c.slot, weight: c.weight, limit: c.limit, epoch: c.epoch, delay: c.delay, rev: c.rev}
+	return member{name: c.name, slot: c.slot, weight: c.weight, limit: c.limit, epoch: c.epoch, delay: c.delay, priority: c.priority, rev: c.rev}
 }
 
 // wish is what the holder was asked, or nil.

@@ -44,6 +44,14 @@
 // own. The limit in force is that of the latest epoch that any claim on the key has, and goes with
 // those claims. A try on a key in use takes two requests, and the first claim of an epoch three.
 //
+// A seat that does not go by age, to a claim with a larger priority or to one that a release names, is
+// marked by a key beside its claim, whose revision is the token. Whoever leaves such a seat, or
+// leaves one while claims with priorities wait, reads the line and hands the seat to the next in one
+// step: two requests. After a death the first in the line does that. A claim with a priority takes one request
+// on a free key, two in a line that has priorities, and three as the first one with a priority.
+//
+// An observer reads the line of its key once and follows it with a watch of its own.
+//
 // A claim with a lock-delay has a second key, on a second lease that ends later by the delay. The
 // delay is in whole seconds; after an unclean release it is at least what the servers grant, about
 // two seconds.
@@ -80,8 +88,10 @@
 //
 // Without a majority nothing is granted, and what is held ends at its time.
 //
-// Priorities, windows, a release to a chosen claim and Observe are not there yet; requests for them
-// match lease.ErrUnsupported, and so does a weight that is lowered to anything but 1.
+// Windows are not there: a hand-over costs no request of the next holder either way, and one that is
+// dead does not stand in the line any more. Requests for a priority with a limit other than 1, an
+// epoch or a lock-delay, for the transfer of a share, and for a weight that is lowered to anything but 1 match
+// lease.ErrUnsupported.
 //
 // # On the servers
 //

@@ -21,7 +21,7 @@ type ending struct {
 // its lock-delay, is not touched.
 func (c *claim) ending(word string) ending {
 	e := ending{ops: []clientv3.Op{clientv3.OpDelete(c.seat, clientv3.WithPrefix()), clientv3.OpDelete(word)}}
-	if c.epoch > 0 {
+	if c.epoch > 0 || c.priority != 0 || c.rings {
 		e.ops = append(e.ops, clientv3.OpDelete(bell(c.line, c.slot)))
 	}
 	if c.delay > 0 {
@@ -55,7 +55,7 @@ func putShades(seat string, shades []member, value string, id clientv3.LeaseID) 
 
 // look reads who stands before the claim.
 func (e *ending) look(c *claim, rev int64) {
-	reads := []clientv3.Op{clientv3.OpGet(c.line, append(clientv3.WithFirstCreate(), clientv3.WithKeysOnly())...)}
+	reads := []clientv3.Op{readWhole(c.line)}
 	if c.shared() {
 		reads = []clientv3.Op{readBefore(c.line, rev), readTop(c.line)}
 	}
@@ -66,12 +66,9 @@ func (e *ending) look(c *claim, rev int64) {
 // found says that the claim had a seat.
 func (e *ending) found(c *claim, rev int64, r *clientv3.TxnResponse) bool {
 	if !c.shared() {
-		first := r.Responses[0].GetResponseRange().Kvs
-		m, ok := member{}, false
-		if len(first) > 0 {
-			m, ok = parseMember(string(first[0].Key), 0)
-		}
-		return ok && m.slot == c.slot
+		all := groups(entries(r.Responses[0].GetResponseRange().Kvs))
+		i := holder(all)
+		return i >= 0 && all[i].slot == c.slot && all[i].first != nil
 	}
 	own := member{limit: c.limit, epoch: c.epoch}
 	a := aheadOf(c.viewOf(rev, ranges(r, 0, true)), &own)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -42,6 +43,7 @@ type hub struct {
 	// heard is when the watch was last known to have missed nothing, as a duration since start;
 	// 0 = it is not.
 	heard atomic.Int64
+	lost  time.Time // when it was not any more; of the goroutine that runs it
 
 	mu      sync.Mutex
 	watches map[lease.Attempt]*watch
@@ -86,10 +88,13 @@ func (h *hub) alive() { h.heard.Store(int64(time.Since(start))) }
 // nothing is missed; only when that is no longer possible is there a gap.
 func (h *hub) run(ctx context.Context) {
 	at := progress{}
+	h.lost = time.Now()
 	pause := time.Duration(0)
 	for n := 0; ctx.Err() == nil; n++ {
 		opened, err := h.session(ctx, n, &at)
-		h.heard.Store(0)
+		if heard := h.heard.Swap(0); heard != 0 {
+			h.lost = start.Add(time.Duration(heard))
+		}
 		if ctx.Err() != nil {
 			return
 		}
@@ -207,7 +212,7 @@ func (h *hub) session(ctx context.Context, n int, at *progress) (opened bool, er
 			opened = true
 			if at.deletions == 0 {
 				at.deletions, at.words = r.Header.Revision, r.Header.Revision
-				h.b.table.gap(r.Header.Revision)
+				h.b.table.gap(r.Header.Revision, time.Since(h.lost))
 				h.alive()
 				h.openedFirst()
 			} else { // is it past what happened meanwhile?
@@ -227,8 +232,8 @@ func (h *hub) session(ctx context.Context, n int, at *progress) (opened bool, er
 
 // watchOptions begins with the last revision that was told of, once more: a server gives no sign of
 // life for a watch that begins in its future, which on an idle cluster the one after is.
-func watchOptions(last int64, filter clientv3.OpOption) []clientv3.OpOption {
-	options := []clientv3.OpOption{clientv3.WithPrefix(), filter, clientv3.WithCreatedNotify()}
+func watchOptions(last int64, filter ...clientv3.OpOption) []clientv3.OpOption {
+	options := slices.Concat(filter, []clientv3.OpOption{clientv3.WithPrefix(), clientv3.WithCreatedNotify()})
 	if last != 0 {
 		options = append(options, clientv3.WithRev(last))
 	}
@@ -267,12 +272,20 @@ func (h *hub) words(r clientv3.WatchResponse, at *progress) {
 	for _, e := range r.Events {
 		at.words = e.Kv.ModRevision
 		line, slot := cut(string(e.Kv.Key))
+		if isBell(slot) { // a note to nobody
+			continue
+		}
 		w, err := parseWord(e.Kv.Value)
 		if err != nil {
 			h.b.opt.Logger.Debug("etcdbackend: word to a holder not understood", "key", string(e.Kv.Key), "error", err)
 			continue
 		}
-		h.b.table.ask(h.b.names.claims+line[len(h.b.names.words):], slot, w)
+		line = h.b.names.claims + line[len(h.b.names.words):]
+		if w.kind == hasSeat {
+			h.b.table.give(line, slot, e.Kv.ModRevision)
+		} else {
+			h.b.table.ask(line, slot, w)
+		}
 	}
 	if r.IsProgressNotify() {
 		at.words = max(at.words, r.Header.Revision)

@@ -30,34 +30,38 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 	if err := lease.ValidateKey(key); err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	line := b.names.line(key)
-	claims, words, top, err := b.list(ctx, line, 1+listed)
+	s, err := l.inspect(ctx, b.names.line(key))
 	if err != nil {
 		return lease.State{}, fail(ctx, verb, err)
 	}
-	if first := groups(claims.Kvs); claims.More && (len(first) == 0 || first[0].limit != 1 || len(top) > 0) {
-		if claims, words, top, err = b.list(ctx, line, most); err != nil {
-			return lease.State{}, fail(ctx, verb, err)
+	return s, nil
+}
+
+// inspect is Inspect for a line.
+func (l *leases) inspect(ctx context.Context, line string) (lease.State, error) {
+	b := l.b
+	claims, words, top, err := b.list(ctx, line, 1+listed)
+	if err == nil && claims.More { // what is further behind may say who is seated
+		var all int64
+		if first := entries(claims.Kvs); top.epoch > 0 || len(first) > 0 && first[0].limit != 1 {
+			all = most
 		}
+		claims, words, top, err = b.list(ctx, line, all)
 	}
-	parties := groups(claims.Kvs)
-	if len(parties) == 0 {
-		return lease.State{}, nil
+	if err != nil {
+		return lease.State{}, err
 	}
-	a := judged(parties, top)
+	parties := groups(entries(claims.Kvs))
+	s := lease.State{Limit: judge(parties, top, 0), Waiting: int(claims.Count) - len(claims.Kvs)}
 	asked := map[uint64]bool{}
 	for _, kv := range words {
-		if w, err := parseWord(kv.Value); err == nil && !w.forced {
+		if w, err := parseWord(kv.Value); err == nil && w.kind == toLeave {
 			asked[w.token] = true
 		}
 	}
 	left := b.lifetimes(ctx, claims.Kvs)
-	s := lease.State{Limit: a.limit, Waiting: int(claims.Count) - len(claims.Kvs)}
-	for i := range parties {
-		g := &parties[i]
-		a.sum += g.weight
-		seated := a.seats(g.rev, a.sum)
-		if !seated {
+	for _, g := range inTurn(parties) {
+		if !g.seated {
 			s.Waiting++
 		}
 		if g.first == nil {
@@ -65,117 +69,47 @@ func (l *leases) Inspect(ctx context.Context, key string) (lease.State, error) {
 		}
 		p, err := g.party(left)
 		if err != nil {
-			return lease.State{}, fail(ctx, verb, err)
+			return lease.State{}, err
 		}
 		switch {
-		case seated && len(s.Holders) < listed:
+		case g.seated && len(s.Holders) < listed:
 			p.Asked = asked[p.Token]
 			s.Holders = append(s.Holders, p)
-		case !seated && len(s.Waiters) < listed:
-			p.Token = 0
+		case !g.seated && len(s.Waiters) < listed:
 			s.Waiters = append(s.Waiters, p)
 		}
 	}
 	return s, nil
 }
 
-// Seats implements [lease.Backend].
-func (l *leases) Seats(ctx context.Context, key, _ string) (part []lease.Party, next string, err error) {
-	s, err := l.Inspect(ctx, key)
-	return s.Holders, "", err
-}
-
-// judged is by what to tell the seated claims of a line, before any of them is counted.
-func judged(parties []group, top []*mvccpb.KeyValue) ahead {
-	a := ahead{limit: parties[0].limit, epoch: parties[0].epoch}
-	if len(top) > 0 {
-		if m, ok := parseMember(string(top[0].Key), top[0].CreateRevision); ok {
-			a.limit, a.epoch = m.limit, m.epoch
-		}
-	}
-	for i := range parties {
-		a.see(&parties[i].member)
-	}
-	return a
-}
-
-// list reads the beginning of a line with its values, the words to holders, and the top.
-func (b *Backend) list(ctx context.Context, line string, limit int64) (claims *rangeResponse, words, top []*mvccpb.KeyValue, err error) {
+// list reads the beginning of a line with its values, or with limit 0 all of it, the words to holders,
+// and the top.
+func (b *Backend) list(ctx context.Context, line string, limit int64) (claims *rangeResponse, words []*mvccpb.KeyValue, top member, err error) {
 	r, err := b.client.Txn(ctx).Then(
 		readFirst(line, limit),
 		clientv3.OpGet(b.names.wordLine(line), clientv3.WithPrefix(), clientv3.WithLimit(limit)),
 		readTop(line),
 	).Commit()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, member{}, err
 	}
-	words, top = r.Responses[1].GetResponseRange().Kvs, r.Responses[2].GetResponseRange().Kvs
+	words, top = r.Responses[1].GetResponseRange().Kvs, topOf(r.Responses[2])
 	return r.Responses[0].GetResponseRange(), words, top, nil
 }
 
 // party is the first claim of a range as others see it, as if it were seated. It also asks how long
 // it lives.
 func (b *Backend) party(ctx context.Context, kvs []*mvccpb.KeyValue) (lease.Party, error) {
-	all := groups(kvs)
+	all := groups(entries(kvs))
 	if len(all) == 0 {
 		return lease.Party{}, nil
 	}
 	g := &all[0]
+	g.seated, g.token = true, g.rev
 	if g.first == nil {
 		return g.party(nil)
 	}
 	return g.party(b.lifetimes(ctx, []*mvccpb.KeyValue{g.first}))
-}
-
-// group is all keys of one claim that were read, as one member of the whole weight.
-type group struct {
-	member
-	first *mvccpb.KeyValue // nil if the claim has ended and only shades are left
-	any   *mvccpb.KeyValue
-}
-
-// groups reads claims from a range in the order of the line. The keys of one have one revision.
-func groups(kvs []*mvccpb.KeyValue) []group {
-	var all []group
-	for start := 0; start < len(kvs); {
-		rev, end := kvs[start].CreateRevision, start
-		var a ahead
-		var g group
-		for ; end < len(kvs) && kvs[end].CreateRevision == rev; end++ {
-			m, ok := parseMember(string(kvs[end].Key), rev)
-			if !ok {
-				continue
-			}
-			if g.any == nil || !m.shade && !m.rest {
-				g.member, g.any = m, kvs[end]
-			}
-			if !m.shade && !m.rest {
-				g.first = kvs[end]
-			}
-			a.add(&m, &m)
-		}
-		if g.weight = a.sum; g.any != nil {
-			all = append(all, g)
-		}
-		start = end
-	}
-	return all
-}
-
-// party is the claim as others see it, as if it were seated, given how long leases live on.
-func (g *group) party(left map[int64]time.Duration) (lease.Party, error) {
-	value, err := parseBlob(g.any.Value)
-	if err != nil {
-		return lease.Party{}, err
-	}
-	p := lease.Party{Attempt: value.attempt, Owner: value.owner, Meta: value.meta, Token: uint64(g.rev), Weight: g.weight}
-	if g.first != nil {
-		var ok bool
-		if p.Left, ok = left[g.first.Lease]; !ok {
-			p.Left = time.Duration(g.ttl) * time.Second
-		}
-	}
-	return p, nil
 }
 
 // lifetimes returns how long the leases of claims live on: our own from what we know, others by

@@ -14,6 +14,7 @@ const formatVersion = "1"
 //	<prefix>/1/l/<key>/<claim>   a claim, see member
 //	<prefix>/1/l/<key>/!<slot>   a bell: its deletion makes those who wait read the line again
 //	<prefix>/1/r/<key>/<slot>    a word to the holder of a claim
+//	<prefix>/1/r/<key>/!         a note that a seat key was made, for a minute or two
 //	<prefix>/1/t/<attempt>       a tombstone
 //	<prefix>/1/f/<resource>      a fence mark
 //
@@ -43,6 +44,9 @@ func (n *names) line(key string) string { return n.claims + escaper.Replace(key)
 func (n *names) wordLine(line string) string { return n.words + line[len(n.claims):] }
 
 func (n *names) word(line, slot string) string { return n.wordLine(line) + slot }
+
+// note is the name of the key that is written with each seat key of a line.
+func (n *names) note(line string) string { return n.word(line, "!") }
 
 func bell(line, slot string) string { return line + "!" + slot }
 

@@ -1,14 +1,13 @@
 package etcdbackend
 
 import (
-	"context"
 	"strings"
 	"time"
 
 	"github.com/concord-go/concord/lease"
 )
 
-// leases is the port. What it lacks is priorities and all that needs one key to say who is seated.
+// leases is the port.
 type leases struct{ b *Backend }
 
 var _ lease.Backend = (*leases)(nil)
@@ -17,7 +16,7 @@ var _ lease.Backend = (*leases)(nil)
 // after a change of leader it starts to count anew.
 func (l *leases) Capabilities() lease.Capabilities {
 	return lease.Capabilities{
-		Limits: true, Delay: true, MultiKey: true, Durable: true,
+		Limits: true, Delay: true, MultiKey: true, Announce: true, Priority: true, Transfer: true, Durable: true,
 		MinTTL: minTTL, TTLStep: time.Second, TryTrips: 2, ExpiryLate: time.Second,
 	}
 }
@@ -27,11 +26,8 @@ func valid(c *lease.Claim) error {
 	if err := c.Validate(); err != nil {
 		return err
 	}
-	switch {
-	case c.Priority != 0:
-		return unsupported("priority %d", c.Priority)
-	case c.Announce:
-		return unsupported("announce")
+	if c.Priority != 0 && (c.Limit != 1 || c.LimitEpoch > 0 || c.Delay > 0) {
+		return unsupported("priority %d with a limit other than 1, an epoch or a lock-delay", c.Priority)
 	}
 	return validAttempt(c.Attempt)
 }
@@ -42,15 +38,6 @@ func validAttempt(a lease.Attempt) error {
 		return &lease.InvalidError{Field: "Attempt", Problem: "must come from NewAttempt"}
 	}
 	return nil
-}
-
-// Observe implements [lease.Backend]: not supported.
-func (l *leases) Observe(ctx context.Context, _ string, _ func(lease.Change)) error {
-	const verb = "observe"
-	if err := l.b.ready(ctx, verb); err != nil {
-		return err
-	}
-	return fail(ctx, verb, lease.ErrUnsupported)
 }
 
 // Watch implements [lease.Backend]. Notify must not call stop.
@@ -68,7 +55,7 @@ func (t *table) answer(c *claim, trusted bool) lease.Answer {
 		return lease.Answer{Status: lease.Unknown}
 	case c.state == granted:
 		c.promise(left)
-		return lease.Answer{Status: lease.Granted, Token: uint64(c.rev), Left: left, Asked: c.wish()}
+		return lease.Answer{Status: lease.Granted, Token: c.token(), Left: left, Asked: c.wish()}
 	}
 	c.promise(left)
 	c.admitted = true

@@ -61,5 +61,10 @@ func (c *claim) move(keys []member, life *lifeline) []clientv3.Op {
 		put := clientv3.OpPut(name, value.brief(), clientv3.WithLease(life.under(&m)))
 		ops = append(ops, clientv3.OpTxn([]clientv3.Cmp{there}, []clientv3.Op{put}, nil))
 	}
+	if !c.shared() { // it may have been given a seat key and not know
+		name := chairOf(c.seat)
+		there := clientv3.Compare(clientv3.CreateRevision(name), ">", 0)
+		ops = append(ops, clientv3.OpTxn([]clientv3.Cmp{there}, []clientv3.Op{clientv3.OpPut(name, "", clientv3.WithLease(life.id))}, nil))
+	}
 	return ops
 }

@@ -14,11 +14,13 @@ import (
 //
 //	<slot>~<weight>~<limit>~<ttl>                     a claim
 //	^<epoch>~<limit>~<slot>~<weight>~<limit>~<ttl>    a claim of a later epoch than 0
+//	<slot>~!                                          a seat key: the claim in the slot has the seat
 //
 // All that the rule needs stands in the name: ranges need no values, and an event that tells of a
 // deletion carries nothing but the name. The ttl is in seconds, and marks follow it: d<seconds> is
-// the lock-delay, f<revision> says that all claims up to that one were seated when this one changed
-// the limit, and r is explained here. Marks that are not known are passed over.
+// the lock-delay, p<priority+512> a priority other than 0, a says that observers are told of the
+// claim, f<revision> that all claims up to that one were seated when this one came, which changed the
+// limit or the order, and r is explained here. Marks that are not known are passed over.
 //
 // A claim that weighs more than 1 is two keys, one of weight 1 and, with the mark r, the rest. A seat
 // is lowered by the deletion of its rest.
@@ -26,19 +28,25 @@ import (
 // A claim with a lock-delay has a shade of each of these keys, whose slot ends with "+". It is on a
 // lease that lives longer by the delay, and counts when the key itself has gone.
 //
-// The epoch is padded, so that the claims of the latest one are the last in the order of names.
+// The epoch is padded, so that the claims of the latest one are the last in the order of names. A
+// seat key comes before the claim that it is about in that order, and with it among the deletions of
+// one revision: who hears that the claim has gone knows already that it had the seat.
 type member struct {
-	name   string
-	slot   string
-	weight int64
-	limit  int64
-	epoch  int64
-	ttl    int64 // seconds, when it was made
-	delay  int64 // seconds
-	floor  int64
-	rest   bool
-	shade  bool
-	rev    int64 // create revision: the order of the line, and the token
+	name     string
+	slot     string
+	weight   int64
+	limit    int64
+	epoch    int64
+	ttl      int64 // seconds, when it was made
+	delay    int64 // seconds
+	floor    int64
+	priority int
+	announce bool
+	rest     bool
+	shade    bool
+	chair    bool  // a seat key
+	seat     int64 // revision of its seat key, where that was read with it; 0 = it has none
+	rev      int64 // create revision: the order of the line, and the token
 }
 
 // epochEnd is behind the names of all claims of later epochs than 0.
@@ -63,6 +71,9 @@ func seatOf(line, slot string, epoch, limit int64) string {
 // shadeOf is the beginning of the names of the shades of a claim, given that of the claim.
 func shadeOf(seat string) string { return strings.TrimSuffix(seat, "~") + "+~" }
 
+// chairOf is the name of the seat key of a claim, given the beginning of the claim's names.
+func chairOf(seat string) string { return seat + "!" }
+
 // nameOf is the name of a key of a claim, given the beginning of the claim's names.
 func (m *member) nameOf(seat string) string {
 	if m.shade {
@@ -80,6 +91,12 @@ func (m *member) nameOf(seat string) string {
 	}
 	if m.floor > 0 {
 		b = strconv.AppendInt(append(b, 'f'), m.floor, 10)
+	}
+	if m.priority != 0 {
+		b = strconv.AppendInt(append(b, 'p'), int64(m.priority-lease.MinPriority), 10)
+	}
+	if m.announce {
+		b = append(b, 'a')
 	}
 	if m.rest {
 		b = append(b, 'r')
@@ -123,6 +140,10 @@ func parseMember(name string, rev int64) (m member, ok bool) {
 		}
 	}
 	slot, text, ok1 := strings.Cut(text, "~")
+	if text == "!" {
+		m.slot, m.limit, m.chair = slot, 1, true
+		return m, slot != "" && m.epoch == 0
+	}
 	weight, text, ok2 := strings.Cut(text, "~")
 	limit, text, ok3 := strings.Cut(text, "~")
 	m.slot, m.shade = strings.CutSuffix(slot, "+")
@@ -158,6 +179,11 @@ func (m *member) parseMarks(text string) bool {
 			m.delay = value
 		case 'f':
 			m.floor = value
+		case 'p':
+			m.priority = int(value) + lease.MinPriority
+			ok = ok && digits > 0 && value <= lease.MaxPriority-lease.MinPriority
+		case 'a':
+			m.announce = true
 		case 'r':
 			m.rest = true
 		}
@@ -184,28 +210,16 @@ func number(s string, n *int64) bool {
 	return err == nil && s[0] >= '0' && s[0] <= '9'
 }
 
-// members reads a range that is sorted by create revision, up to the revision before end.
-func members(kvs []*mvccpb.KeyValue, end int64) []member {
-	var list []member
-	for _, kv := range kvs {
-		if kv.CreateRevision >= end {
-			break
-		}
-		if m, ok := parseMember(string(kv.Key), kv.CreateRevision); ok {
-			list = append(list, m)
-		}
-	}
-	return list
-}
-
 // ownOf reads the keys of one claim, of any revision but all of the same: the first key and the
 // claim as one member of the whole weight.
 func ownOf(kvs []*mvccpb.KeyValue) (first *mvccpb.KeyValue, m member) {
-	var weight int64
+	var weight, seat int64
 	for _, kv := range kvs {
 		p, ok := parseMember(string(kv.Key), kv.CreateRevision)
 		switch {
 		case !ok || p.shade:
+		case p.chair:
+			seat = p.rev
 		case p.rest:
 			weight += p.weight
 		default:
@@ -213,6 +227,6 @@ func ownOf(kvs []*mvccpb.KeyValue) (first *mvccpb.KeyValue, m member) {
 			weight += p.weight
 		}
 	}
-	m.weight = weight
+	m.weight, m.seat = weight, seat
 	return first, m
 }

@@ -16,6 +16,11 @@ func (c *claim) promise(left time.Duration) time.Time {
 	return end
 }
 
+// grant is the event that tells the owner of a claim that it is granted.
+func (c *claim) grant() lease.Event {
+	return lease.Event{Kind: lease.EventGranted, Token: c.token(), Until: c.promise(c.lives())}
+}
+
 // endNeglected releases the claims that their owners have not asked about for as long as they were
 // told that they live. An owner may have given up a claim while no renewal came through, and the
 // shared lease, which came to life again after that, would keep it for ever.

@@ -39,8 +39,8 @@ func (b *Backend) read(ctx context.Context, claims []*claim) error {
 		switch {
 		case !lines[i]:
 			ops = append(ops, clientv3.OpGet(b.names.word(c.line, c.slot)))
-		case !c.shared() && !c.mixed:
-			ops = append(ops, readLine(c.line))
+		case !c.shared():
+			ops = append(ops, readWhole(c.line), readTop(c.line), b.readSeats(c.line))
 		case c.there():
 			bounds[i] = c.rev
 			ops = append(ops, readBefore(c.line, c.rev), readTop(c.line))
@@ -70,7 +70,10 @@ func (b *Backend) take(c *claim, rev int64, r responses, line bool, bound int64)
 		}
 	}
 	if line && (bound == 0 || bound == read.own.rev) {
-		read.line = c.viewOf(read.own.rev, r[1:])
+		read.line = c.viewOf(read.own.rev, r[1:3])
+		if !c.shared() {
+			read.seats = seatsOf(r[3])
+		}
 	}
 	b.table.apply(c, read)
 	if more := r[1].GetResponseRange().Kvs; !line && len(more) > 0 {

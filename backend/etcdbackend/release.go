@@ -3,6 +3,8 @@ package etcdbackend
 import (
 	"context"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
+
 	"github.com/concord-go/concord/lease"
 )
 
@@ -20,8 +22,8 @@ func (l *leases) Release(ctx context.Context, r lease.Release) (lease.Released, 
 	if err := validAttempt(r.Attempt); err != nil {
 		return 0, fail(ctx, verb, err)
 	}
-	if r.To != "" {
-		return 0, fail(ctx, verb, unsupported("release to a chosen claim"))
+	if c := b.table.find(r.Attempt, b.names.line(r.Key)); r.To != "" && c != nil && c.shared() {
+		return 0, fail(ctx, verb, unsupported("release of a share to a chosen claim"))
 	}
 	was, err := l.release(ctx, r)
 	if err != nil {
@@ -47,7 +49,7 @@ func (l *leases) release(ctx context.Context, r lease.Release) (lease.Released, 
 		}
 		return lease.WasNothing, err
 	}
-	var held, over bool
+	var held, over, hands bool
 	var rev int64
 	var left []member // of the claim, when its work may not have ended
 	b.table.update(func(*outbox) {
@@ -56,6 +58,7 @@ func (l *leases) release(ctx context.Context, r lease.Release) (lease.Released, 
 		if r.Unclean && c.worked {
 			left = c.shades()
 		}
+		hands = !over && len(left) == 0 && c.handsOver(&r)
 	})
 	e := c.ending(b.names.word(line, c.slot))
 	if len(left) > 0 {
@@ -66,7 +69,15 @@ func (l *leases) release(ctx context.Context, r lease.Release) (lease.Released, 
 	if !held { // it may be seated all the same
 		e.look(c, rev)
 	}
-	txn, err := b.commit(ctx, e, grave, r.Uncertain)
+	var txn *clientv3.TxnResponse
+	var err error
+	if hands {
+		txn, err = b.handOver(ctx, c, &r, &e, grave)
+		held = held || txn != nil
+	}
+	if txn == nil && err == nil {
+		txn, err = b.commit(ctx, e, grave, r.Uncertain)
+	}
 	if err != nil || len(left) > 0 || !txn.Succeeded { // something may still have the names of the slot
 		b.table.update(func(*outbox) { c.unsure = true })
 	}

@@ -15,7 +15,7 @@ func (c *claim) puts(w *lease.Claim, life *lifeline, floor int64) (own member, o
 	value := blob{attempt: w.Attempt, owner: w.Owner, meta: w.Meta}
 	own = member{
 		slot: c.slot, weight: 1, limit: c.limit, epoch: c.epoch,
-		ttl: int64(life.ttl / time.Second), delay: c.delay, floor: floor,
+		ttl: int64(life.ttl / time.Second), delay: c.delay, floor: floor, announce: c.announce, priority: c.priority,
 	}
 	own.name = own.nameOf(c.seat)
 	ops = make([]clientv3.Op, 1, 2)
@@ -65,6 +65,11 @@ func readLine(line string) clientv3.Op {
 	return clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithLimit(known), inOrder)
 }
 
+// readWhole reads all of a line.
+func readWhole(line string) clientv3.Op {
+	return clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithKeysOnly(), inOrder)
+}
+
 // readBefore reads all of a line before a revision.
 func readBefore(line string, rev int64) clientv3.Op {
 	return clientv3.OpGet(line, clientv3.WithPrefix(), clientv3.WithKeysOnly(), clientv3.WithMaxCreateRev(rev-1), inOrder)
@@ -104,17 +109,26 @@ func (c *claim) viewOf(end int64, r responses) *view {
 // a line and, if there is another one, of the top.
 func viewOf(end int64, r responses, keys int) *view {
 	line := r[0].GetResponseRange()
-	v := &view{list: members(line.Kvs, end)}
+	v := &view{}
+	v.scan(entries(line.Kvs), end)
 	if n := len(line.Kvs); line.More && line.Kvs[n-1].CreateRevision < end {
 		v.beyond = int(line.Count) - n
 		if end != behindAll {
 			v.beyond -= keys
 		}
+	} else {
+		v.part = line.More
 	}
 	if len(r) > 1 {
-		if kvs := r[1].GetResponseRange().GetKvs(); len(kvs) == 1 {
-			v.top, _ = parseMember(string(kvs[0].Key), kvs[0].CreateRevision)
-		}
+		v.top = topOf(r[1])
 	}
 	return v
+}
+
+// topOf is the claim that readTop has found, or nobody.
+func topOf(r *etcdserverpb.ResponseOp) (m member) {
+	if kvs := r.GetResponseRange().GetKvs(); len(kvs) == 1 {
+		m, _ = parseMember(string(kvs[0].Key), kvs[0].CreateRevision)
+	}
+	return m
 }

@@ -22,6 +22,10 @@ type view struct {
 	list   []member // its beginning, in order
 	beyond int      // keys behind those, but before the claim that it was read for
 	top    member   // one of the latest epoch, if epochs were read and there are any
+	behind []member // what follows the list, as far as it was read
+	chair  member   // the seat key, if there is one
+	sorted bool     // there are priorities
+	part   bool     // it ends behind the claim that it was read for, but before the end of the line
 }
 
 // force is the limit in force for a claim that stands behind the list, and its epoch.
@@ -45,12 +49,15 @@ func (v *view) mixed(own *member) bool {
 type ahead struct {
 	parts  []part
 	sum    int64
-	beyond int   // how many more there may be that were not read
-	limit  int64 // in force
-	epoch  int64 // of that limit
-	floor  int64 // claims up to this revision have seats, whatever the limit is now
-	aliens int   // parts of claims that disagree about the limit
-	doubt  bool  // something else than an end has happened: to be read again
+	beyond int    // how many more there may be that were not read
+	limit  int64  // in force
+	epoch  int64  // of that limit
+	floor  int64  // claims up to this revision have seats, whatever the limit is now
+	aliens int    // parts of claims that disagree about the limit
+	chair  member // the seat key of another claim, if there is one
+	sorted bool   // there are priorities in the line
+	better int    // how many go before this claim by that, or by the seat key
+	doubt  bool   // something else than an end has happened: to be read again
 }
 
 // part is a key of a claim and its shade, which count once while either is there.
@@ -72,6 +79,8 @@ func aheadOf(v *view, own *member) ahead {
 	for i := range v.list {
 		a.add(&v.list[i], own)
 	}
+	a.arrange(v, own)
+	a.doubt = v.part && own.limit == 1 && own.epoch == 0 // what is behind may count
 	return a
 }
 
@@ -100,6 +109,12 @@ func (a *ahead) add(m, own *member) {
 
 // gone takes out a key that was deleted.
 func (a *ahead) gone(m *member) {
+	if m.chair {
+		if m.slot == a.chair.slot {
+			a.chair = member{}
+		}
+		return
+	}
 	i := slices.IndexFunc(a.parts, func(p part) bool { return p.slot == m.slot && p.rest == m.rest })
 	if i < 0 {
 		return
@@ -118,7 +133,7 @@ func (a *ahead) gone(m *member) {
 
 // grants is the rule. limit 0 is no limit.
 func (a *ahead) grants(weight int64) bool {
-	return !a.doubt && a.aliens == 0 && (a.limit == 0 || a.beyond == 0 && a.sum+weight <= a.limit)
+	return !a.doubt && a.aliens == 0 && a.chair.slot == "" && (a.limit == 0 || a.beyond == 0 && a.sum+weight <= a.limit)
 }
 
 // blind says that the claim may be due as far as is known, and not all is known.
@@ -128,6 +143,9 @@ func (a *ahead) blind(weight int64) bool {
 
 // rank is the number of waiting claims before this one.
 func (a *ahead) rank() int {
+	if a.arranged() {
+		return a.better
+	}
 	if len(a.parts) == 0 {
 		return max(0, a.beyond-1)
 	}

@@ -210,12 +210,12 @@ func TestLimitInForce(t *testing.T) {
 }
 
 func FuzzNames(f *testing.F) {
-	f.Add("a", "a/b", uint32(1), uint32(1), uint16(0))
-	f.Add("%2F", "/", uint32(7), uint32(0), uint16(513))
-	f.Add("a~1~1~2", "!seat", uint32(1), uint32(9), uint16(7))
-	f.Add("^", "+~", uint32(4), uint32(9), uint16(15))
+	f.Add("a", "a/b", uint32(1), uint32(1), uint16(0), 0)
+	f.Add("%2F", "/", uint32(7), uint32(0), uint16(513), 7)
+	f.Add("a~1~1~2", "!seat", uint32(1), uint32(9), uint16(7), -511)
+	f.Add("^", "+~", uint32(4), uint32(9), uint16(15), 512)
 	n := newNames("shop")
-	f.Fuzz(func(t *testing.T, k1, k2 string, weight, limit uint32, more uint16) {
+	f.Fuzz(func(t *testing.T, k1, k2 string, weight, limit uint32, more uint16, priority int) {
 		line := n.line(k1)
 		if other := n.line(k2); k1 != k2 && (strings.HasPrefix(line, other) || strings.HasPrefix(other, line)) {
 			t.Fatalf("%q and %q: one line begins with the other", k1, k2)
@@ -223,6 +223,7 @@ func FuzzNames(f *testing.F) {
 		want := member{
 			slot: "p.0.1", weight: int64(weight%lease.MaxWeight) + 1, limit: int64(limit % lease.MaxWeight), ttl: 30, rev: 5,
 			rest: more&1 > 0, shade: more&2 > 0, delay: int64(more >> 2 & 3), floor: int64(more >> 4 & 7), epoch: int64(more >> 7),
+			priority: priority % (lease.MaxPriority + 1), announce: priority&1 > 0,
 		}
 		seat := seatOf(line, "p.0.1", want.epoch, want.limit)
 		want.name = want.nameOf(seat)
@@ -236,6 +237,9 @@ func FuzzNames(f *testing.F) {
 		if strings.HasPrefix(want.name, seat) == want.shade || strings.HasPrefix(want.name, shadeOf(seat)) != want.shade {
 			t.Fatalf("%q, whose names begin with %q and %q", want.name, seat, shadeOf(seat))
 		}
+		if c, ok := parseMember(chairOf(seat), 5); want.epoch == 0 && (!ok || !c.chair || c.slot != want.slot || !want.shade && c.name >= want.name) {
+			t.Fatalf("the seat key of %q is %+v, %v", want.name, c, ok)
+		}
 		if in := want.name >= line+"^" && want.name < line+epochEnd; in != (want.epoch > 0) {
 			t.Fatalf("%q is among those of later epochs: %v", want.name, in)
 		}
@@ -247,12 +251,12 @@ func FuzzNames(f *testing.F) {
 
 // FuzzParseMember reads names that others may have written.
 func FuzzParseMember(f *testing.F) {
-	for _, last := range []string{"p.0.1~1~1~30", "^0000000000000000001~0000000003~p.0.1+~2~3~30d5f77r", "!p.0.1", "^~~~~", "a~1~1~1d-1"} {
+	for _, last := range []string{"p.0.1~1~1~30", "^0000000000000000001~0000000003~p.0.1+~2~3~30d5f77r", "!p.0.1", "^~~~~", "a~1~1~1d-1", "p.0.1~!", "p.0.1~1~1~30p1023a", "p~1~1~1p9999"} {
 		f.Add("shop/1/l/k/" + last)
 	}
 	f.Fuzz(func(t *testing.T, name string) {
 		m, ok := parseMember(name, 1)
-		if ok && (m.weight < 1 || m.weight > lease.MaxWeight || m.limit < 0 || m.ttl < 0 || m.delay < 0 || m.floor < 0 || m.epoch < 0 || m.slot == "") {
+		if ok && !m.chair && (m.weight < 1 || m.priority < lease.MinPriority || m.priority > lease.MaxPriority || m.weight > lease.MaxWeight || m.limit < 0 || m.ttl < 0 || m.delay < 0 || m.floor < 0 || m.epoch < 0 || m.slot == "") {
 			t.Fatalf("%q is read as %+v", name, m)
 		}
 	})
@@ -263,11 +267,12 @@ func TestNamesOfLaterVersions(t *testing.T) {
 	for last, want := range map[string]bool{
 		att + "~1~1~30": true, att + "~1~1~30ab": true, att + "~2~5~0~more": true, att + "~1~1~30d5z7": true,
 		"^0000000000000000001~0000000003~" + att + "~1~3~30": true, att + "+~1~1~30d5": true,
+		att + "~!": true, att + "~1~1~30p519": true, att + "~1~1~30p": false, att + "~1~1~30p1024": false, "~!": false,
 		"!seat": false, "!lim~1~2": false, att: false, att + "~1~1": false, att + "~0~1~30": false,
 		att + "~x~1~30": false, "~1~1~30": false, "": false, "+~1~1~30": false, att + "~1~1~30d99999999999999999999": false,
 		"^0~1~" + att + "~1~1~30": false, "^x~1~" + att + "~1~1~30": false, att + "~1~1~+30": false, att + "~-1~1~30": false,
 	} {
-		if list := members([]*mvccpb.KeyValue{{Key: []byte("shop/1/l/k/" + last)}}, behindAll); (len(list) == 1) != want {
+		if list := entries([]*mvccpb.KeyValue{{Key: []byte("shop/1/l/k/" + last)}}); (len(list) == 1) != want {
 			t.Errorf("%q: %+v", last, list)
 		}
 	}
@@ -283,9 +288,67 @@ func FuzzValues(f *testing.F) {
 		if back, err := parseBlob([]byte(b.encode())); err != nil || back.attempt != "attempt" || back.seq != seq || back.owner != text || !bytes.Equal(back.meta, meta) {
 			t.Fatalf("%+v is read as %+v, %v", b, back, err)
 		}
-		w := word{seq%2 == 0, seq % 1000, 1e9, text}
+		w := word{"afg"[seq%3], seq % 1000, 1e9, text}
 		if back, err := parseWord([]byte(w.encode())); err != nil || back != w {
 			t.Fatalf("%+v is read as %+v, %v", w, back, err)
 		}
 	})
+}
+
+// What counts more than age in a line of limit 1: who is seated, who waits before a claim, and who is
+// granted by age all the same.
+func TestOrderOfALine(t *testing.T) {
+	at := func(rev int64, priority int, floor int64) member {
+		m := member{slot: string(rune('a' + rev - 10)), weight: 1, limit: 1, rev: rev, priority: priority, floor: floor}
+		m.name = m.nameOf("shop/1/l/k/" + m.slot + "~")
+		return m
+	}
+	chair := func(rev, of int64) member {
+		slot := string(rune('a' + of - 10))
+		return member{name: chairOf("shop/1/l/k/" + slot + "~"), slot: slot, limit: 1, chair: true, rev: rev}
+	}
+	for name, c := range map[string]struct {
+		line    []member
+		holder  int   // place of the one who is seated, or -1
+		heir    int64 // revision of the next
+		ranks   []int // of each claim
+		granted []int // places of those that the rule grants by age
+	}{
+		"by age":                      {[]member{at(10, 0, 0), at(11, 0, 0)}, 0, 11, []int{0, 0}, []int{0}},
+		"seated before a priority":    {[]member{at(10, 0, 0), at(11, 0, 0), at(12, 3, 10)}, 0, 12, []int{1, 1, 0}, []int{0}},
+		"an empty seat":               {[]member{at(11, 0, 0), at(12, 3, 10), at(13, 3, 0)}, -1, 12, []int{2, 0, 1}, []int{0}},
+		"a seat key":                  {[]member{at(10, 0, 0), at(11, 1, 0), at(12, 3, 0), chair(13, 11)}, 1, 12, []int{1, 0, 0}, nil},
+		"a seat key without priority": {[]member{at(10, 0, 0), at(11, 0, 0), at(12, 0, 0), chair(13, 12)}, 2, 10, []int{0, 1, 2}, nil},
+		"below none":                  {[]member{at(10, -1, 0), at(11, 0, 0), at(12, -2, 0)}, -1, 11, []int{1, 0, 2}, []int{0}},
+		"nobody":                      {nil, -1, 0, nil, nil},
+	} {
+		var line []entry
+		for _, m := range c.line {
+			line = append(line, entry{m, &mvccpb.KeyValue{Key: []byte(m.name), CreateRevision: m.rev}})
+		}
+		all := groups(line)
+		held := holder(all)
+		if held != c.holder {
+			t.Errorf("%s: %d is seated, want %d", name, held, c.holder)
+		}
+		if next := heir(all, held); next == nil && c.heir != 0 || next != nil && next.rev != c.heir {
+			t.Errorf("%s: %+v is next, want revision %d", name, next, c.heir)
+		}
+		var granted []int
+		for i, want := range c.ranks {
+			own := all[i].member
+			v := &view{}
+			v.scan(line, own.rev)
+			a := aheadOf(v, &own)
+			if i != held && a.rank() != want {
+				t.Errorf("%s: claim %d has rank %d, want %d", name, i, a.rank(), want)
+			}
+			if a.grants(1) && own.seat == 0 {
+				granted = append(granted, i)
+			}
+		}
+		if !slices.Equal(granted, c.granted) {
+			t.Errorf("%s: age grants %v, want %v", name, granted, c.granted)
+		}
+	}
 }

@@ -119,7 +119,7 @@ func TestResizeOfALock(t *testing.T) {
 	acquire(t, be[1], waiter, lease.Queued)
 	told := events(t, be[1], waiter)
 	acquire(t, be[2], larger, lease.Granted)
-	next(t, told, lease.EventCheck)
+	next(t, told, lease.EventGranted)
 	renew(t, be[1], waiter, true, lease.Granted)
 	if a := acquire(t, be[1], wish("k"), lease.Conflict); a.Limit != 3 {
 		t.Errorf("limit %d", a.Limit)

@@ -22,7 +22,7 @@ func (t *table) enter(w *lease.Claim, name string) *claim {
 	c := t.claims[w.Attempt]
 	if c == nil {
 		c = &claim{
-			attempt: w.Attempt, key: w.Key, line: name, alone: w.Alone, owner: w.Owner,
+			attempt: w.Attempt, key: w.Key, line: name, alone: w.Alone, announce: w.Announce, priority: w.Priority, owner: w.Owner,
 			whole: w.Weight, weight: w.Weight, limit: w.Limit, epoch: w.LimitEpoch, delay: wholeSeconds(w.Delay),
 		}
 		t.claims[w.Attempt] = c

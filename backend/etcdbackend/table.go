@@ -37,6 +37,7 @@ type reading struct {
 	found bool
 	mod   int64
 	line  *view // what stands before the claim; nil if it was not read
+	seats int64 // when a seat key was last made, if that was asked; -1 = it was not
 }
 
 // update runs f with the table locked, and then delivers what f has to tell.
@@ -62,21 +63,29 @@ func (t *table) apply(c *claim, r reading) {
 			return
 		case r.own.rev > c.rev:
 			c.name, c.rev, c.mod, c.state, c.at = r.own.name, r.own.rev, r.mod, waiting, 0
-			c.weight, c.asked, c.admitted, c.worked = r.own.weight, nil, false, false
+			c.weight, c.asked, c.admitted, c.worked, c.passed = r.own.weight, nil, false, false, false
 			c.ahead = ahead{doubt: true} // until the line was read
 		case !c.there():
 			return
 		}
-		c.mod = max(c.mod, r.mod)
+		c.mod, c.chair = max(c.mod, r.mod), max(c.chair, r.own.seat)
+		c.passed = c.passed || r.seats > c.rev
 		if r.rev >= c.at && (c.state == granted || r.line != nil) {
 			c.at = r.rev
 			if c.state == waiting {
 				own := c.itself()
 				c.mixed = c.mixed || r.line.mixed(&own)
 				c.ahead = aheadOf(r.line, &own)
+				c.passed = c.passed || c.ahead.chair.rev > c.rev
+				c.fresh = r.rev == c.rev
+				if c.ready() && !c.shared() && r.seats < 0 && !c.fresh {
+					c.ahead.doubt = true // somebody who came later may have been seated
+				}
 				c.sit()
+				c.fresh = false
 			}
 		}
+		c.given()
 		for _, d := range c.seen {
 			t.strike(c, d, out)
 		}
@@ -125,13 +134,19 @@ func (t *table) strike(c *claim, d deletion, out *outbox) {
 		if d.rev > c.rev {
 			t.end(c, out)
 		}
+	case c.state == granted && d.bell:
+		c.ahead.sorted = true // there may be somebody to hand the seat to
 	case c.state == waiting && d.rev > c.at:
+		c.passed = c.passed || d.chair                               // and the seat may have been handed past it
 		if d.bell || d.epoch > c.epoch && d.epoch >= c.ahead.epoch { // the limit may be another one now
 			c.ahead.doubt, c.mixed = true, true
 		}
 		c.ahead.gone(&d.member)
+		if c.due() {
+			c.ahead.doubt = true
+		}
 		if c.at >= t.base && c.sit() {
-			out.tell(c, lease.Event{Kind: lease.EventGranted, Token: uint64(c.rev), Until: c.promise(c.lives())})
+			out.tell(c, c.grant())
 		} else if c.ahead.blind(c.weight) && !c.ahead.doubt {
 			out.tell(c, checkNow)
 		}
@@ -145,7 +160,7 @@ func (t *table) end(c *claim, out *outbox) {
 	switch {
 	case c.releasing:
 	case held:
-		t.b.explain(c.attempt, c.line, c.slot, uint64(c.rev))
+		t.b.explain(c.attempt, c.line, c.slot, c.token())
 	default:
 		out.tell(c, checkNow)
 	}
@@ -163,11 +178,37 @@ func (t *table) lapsed(l *lifeline) {
 	})
 }
 
+// give takes a word to a claim that the seat was handed to it at a revision. It is about whoever was
+// in the slot then.
+func (t *table) give(line, slot string, rev int64) {
+	t.update(func(out *outbox) {
+		c := t.inSlot(line, slot)
+		if c == nil {
+			return
+		}
+		c.chair = max(c.chair, rev)
+		if c.given() {
+			out.tell(c, c.grant())
+		}
+	})
+}
+
+// sort notes that there are priorities in a line. The bell tells so, too, but later.
+func (t *table) sort(line string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.lines[line]; l != nil {
+		for c := range l.claims {
+			c.ahead.sorted = true
+		}
+	}
+}
+
 // ask takes a word to a holder. The grace counts from when it was heard of.
 func (t *table) ask(line, slot string, w word) {
 	t.update(func(out *outbox) {
 		c := t.inSlot(line, slot)
-		if c == nil || w.forced || w.token != uint64(c.rev) || c.asked != nil && *c.asked == w {
+		if c == nil || w.kind != toLeave || w.token != c.token() || c.asked != nil && *c.asked == w {
 			return
 		}
 		c.asked, c.until = &w, time.Now().Add(w.grace)
@@ -209,11 +250,13 @@ func (t *table) caughtUp(rev int64) {
 	t.mu.Unlock()
 }
 
-// gap notes that deletions up to rev may have been missed, and has every claim checked.
-func (t *table) gap(rev int64) {
+// gap notes that deletions up to rev may have been missed, and has every claim checked. After a long
+// time away the notes of seat keys may have gone, too.
+func (t *table) gap(rev int64, away time.Duration) {
 	t.update(func(out *outbox) {
 		t.base, t.seen = rev, rev
 		for _, c := range t.claims {
+			c.passed = c.passed || c.state == waiting && away > graveTTL/4
 			if c.there() {
 				out.tell(c, checkNow)
 			}

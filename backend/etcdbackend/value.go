@@ -2,6 +2,7 @@ package etcdbackend
 
 import (
 	"bytes"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,30 +44,34 @@ func parseBlob(value []byte) (blob, error) {
 	return blob{lease.Attempt(attempt), seq, string(rest[:n]), bytes.Clone(rest[n:])}, nil
 }
 
-// word is the value of a word to a holder.
+// word is the value of a word to a claim.
 //
-//	<a = asked, f = forced out> <token> <grace in ms> <reason>
+//	<a = asked to leave, f = forced out, g = given the seat> <token> <grace in ms> <reason>
 //
-// The reason is everything to the end and may hold any bytes.
+// The reason is everything to the end and may hold any bytes. The token of a seat that is given is the
+// revision of the word.
 type word struct {
-	forced bool
+	kind   byte
 	token  uint64
 	grace  time.Duration
 	reason string
 }
 
+// The kinds of word.
+const (
+	toLeave = 'a'
+	isOut   = 'f'
+	hasSeat = 'g'
+)
+
 func (w *word) encode() string {
-	kind := "a "
-	if w.forced {
-		kind = "f "
-	}
 	ms := (w.grace + time.Millisecond - 1) / time.Millisecond
-	return kind + strconv.FormatUint(w.token, 10) + " " + strconv.FormatInt(int64(ms), 10) + " " + w.reason
+	return string(w.kind) + " " + strconv.FormatUint(w.token, 10) + " " + strconv.FormatInt(int64(ms), 10) + " " + w.reason
 }
 
 func parseWord(value []byte) (word, error) {
 	parts := strings.SplitN(string(value), " ", 4)
-	if len(parts) != 4 || parts[0] != "a" && parts[0] != "f" {
+	if len(parts) != 4 || !slices.Contains([]string{"a", "f", "g"}, parts[0]) {
 		return word{}, malformed(value)
 	}
 	token, err1 := strconv.ParseUint(parts[1], 10, 64)
@@ -74,5 +79,5 @@ func parseWord(value []byte) (word, error) {
 	if err1 != nil || err2 != nil || token > fence.MaxSequence || ms < 0 || ms > lease.MaxTTL.Milliseconds() {
 		return word{}, malformed(value)
 	}
-	return word{parts[0] == "f", token, time.Duration(ms) * time.Millisecond, parts[3]}, nil
+	return word{parts[0][0], token, time.Duration(ms) * time.Millisecond, parts[3]}, nil
 }

@@ -52,10 +52,10 @@ func (l *leases) weigh(ctx context.Context, c *claim, w *lease.Claim, life *life
 			return lease.Answer{Status: lease.Gone}, false, nil
 		case seen.own != nil: // an older copy has come through
 			return a, true, nil
-		case len(v.list) > 0 && limit != c.limit && c.epoch <= epoch:
+		case len(v.list) > 0 && limit != c.limit && c.epoch <= epoch, first && v.arranged():
 			return lease.Answer{Status: lease.Conflict, Limit: limit}, false, nil
 		case !w.Queue && !before.grants(c.whole):
-			a, err = l.held(ctx, seen.first)
+			a, err = l.held(ctx, c, v, seen.first)
 			return a, false, err
 		case first && !hung:
 			hung, seen = true, nil
@@ -142,7 +142,7 @@ func (c *claim) unchanged(w *lease.Claim, v *view, rev int64, grave string) []cl
 	if c.delay > 0 {
 		compare = append(compare, clientv3.Compare(clientv3.CreateRevision(shadeOf(c.seat)).WithPrefix(), "=", 0))
 	}
-	if !w.Queue || len(v.list) == 0 {
+	if !w.Queue || len(v.list) == 0 || v.list[0].limit == 1 && v.top.epoch < c.epoch { // and no priority
 		compare = append(compare, clientv3.Compare(clientv3.ModRevision(c.line).WithPrefix(), "<", rev+1))
 	}
 	return compare

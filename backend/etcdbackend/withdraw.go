@@ -54,11 +54,16 @@ func (b *Backend) readAgain(claims []*claim) {
 		if b.readAll(ctx, claims) == nil {
 			for _, c := range claims {
 				_ = b.withdrawOutgrown(ctx, c) // else by its owner's next renewal
+				_ = b.seatNext(ctx, c)
 			}
 		}
 		b.table.update(func(out *outbox) {
 			for _, c := range claims {
-				out.tell(c, checkNow)
+				if c.state == granted {
+					out.tell(c, c.grant())
+				} else {
+					out.tell(c, checkNow)
+				}
 			}
 		})
 	})
