@@ -2,8 +2,8 @@
 // documentation only; the code is in the packages below it.
 //
 // What exists today are locks between processes with fencing tokens, guards that check the tokens
-// where the data is, and leader election; in the memory of one process, on Redis (single, Sentinel,
-// Cluster) and on etcd.
+// where the data is, leader election, membership of groups, and rate limits; in the memory of one
+// process, on Redis (single, Sentinel, Cluster) and on etcd.
 //
 //	be, err := redisbackend.New(client, &redisbackend.Options{Prefix: "shop"}) // the client stays yours
 //	…
@@ -19,9 +19,12 @@
 //
 //	lock                    locks, readers and writers, semaphores, several keys at once
 //	election                one leader among replicas, handed over in good order, and observed
+//	membership              replicas that join a group, and clients that follow it and balance over it
+//	ratelimit               how often something may be done, exactly, with one answer for all processes
 //	fence                   what a token is, and how a resource refuses the token of an earlier holder
 //	concordhttp             tokens over HTTP: a transport, and a middleware that refuses late requests
-//	concordotel             OpenTelemetry spans and metrics of locks and fences
+//	concordgrpc             a resolver by which gRPC clients find the members of a group
+//	concordotel             OpenTelemetry spans and metrics of all that
 //	backend/memorybackend   the engine for one process and for tests, with faults on request
 //	backend/redisbackend    the engine on Redis, with guarded writes
 //	backend/etcdbackend     the engine on an etcd cluster, with guarded transactions
@@ -30,7 +33,7 @@
 //
 // For authors of backends:
 //
-//	lease                   the port under locks and elections: claims that are queued, granted, lost
+//	lease                   the port under locks, elections and groups: claims that are queued, granted, lost
 //	backend/backendtest     the conformance suites, one function a port
 //
 // A primitive is a concrete type that works on a port, a small interface of its own verbs. A
@@ -45,7 +48,9 @@
 //	lock: Semaphore         yes         yes                        yes             -
 //	lock: AcquireAll        yes         yes                        yes             -
 //	lock: LockDelay         yes         yes                        yes             -
-//	election                yes         yes                        without priority, TransferTo, Observe
+//	election                yes         yes                        yes             -
+//	membership              yes         yes                        yes             -
+//	ratelimit               yes         yes                        by allowances   -
 //	fence: marks            yes         yes                        yes             yes
 //	fence: guards           a function  SET, HSET and scripts      a transaction   a transaction
 //

@@ -83,16 +83,21 @@ func (e *Election) namesake(s lease.State) (other *lease.Party, leading bool) {
 }
 
 // challenge asks a leader of lower priority to leave, while this candidate is the first in line. It
-// looks once for each TTL.
+// looks once for each TTL, and more often until its own claim is seen.
 func (e *Election) challenge(ctx context.Context) {
 	if !e.backend().Capabilities().Priority {
 		return
 	}
 	var term uint64
 	var since time.Time
-	for pause := 50 * time.Millisecond; sleep(ctx, pause) == nil; {
+	soon := 50 * time.Millisecond
+	for pause := soon; sleep(ctx, pause) == nil; {
 		pause = e.opt.TTL
 		s, err := e.inspect(ctx)
+		if other, _ := e.namesake(s); other == nil { // it is not in line yet, or far behind
+			soon = min(2*soon, e.opt.TTL)
+			pause = soon
+		}
 		if err != nil || len(s.Holders) == 0 || len(s.Waiters) == 0 || s.Waiters[0].Owner != e.candidate.ID {
 			continue
 		}

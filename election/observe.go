@@ -143,13 +143,10 @@ func (o *observer) look(ctx context.Context) bool {
 			_ = sleep(ctx, time.Second)
 			continue
 		}
-		first := !o.begun
 		o.begun = true
 		switch {
-		case len(s.Holders) == 0 && (o.leading || first):
-			return o.vacant(o.term)
 		case len(s.Holders) == 0:
-			return true
+			return o.vacant(o.term)
 		case s.Holders[0].Token > o.term:
 			return o.tell(Elected, s.Holders[0])
 		case s.Holders[0].Token == o.term:

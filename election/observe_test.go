@@ -89,6 +89,22 @@ func TestObserve(t *testing.T) {
 	})
 }
 
+// After a gap comes what is true, also when that is what was true before: terms may have come and gone.
+func TestNobodyLeadsAfterAGap(t *testing.T) {
+	bubble(t, func(t *testing.T, be *memorybackend.Backend, join func(election.Candidate, *election.Options) *election.Election) {
+		ctx, stop := context.WithCancel(t.Context())
+		a, watcher := join(id("a"), nil), join(id("watcher"), nil)
+		l := follow(ctx, watcher, 0)
+		l.is(t, "vacant")
+		be.Control().DropEvents(true)
+		_ = campaign(t, a).Resign(ctx)
+		be.Control().DropEvents(false)
+		l.is(t, "vacant", "gap", "vacant")
+		stop()
+		<-l.done
+	})
+}
+
 // Terms never go back and no vacancy is skipped, however slow the observer is.
 func TestSlowObserverMissesNothing(t *testing.T) {
 	bubble(t, func(t *testing.T, _ *memorybackend.Backend, join func(election.Candidate, *election.Options) *election.Election) {

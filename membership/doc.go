@@ -18,7 +18,9 @@
 // joins again by itself as soon as it can, and Hooks tell of both. It stays away for good only when
 // somebody ended it from outside, or when another member has taken its ID meanwhile.
 //
-// To go in good order: Leave, go on serving for a moment until others have heard of it, then stop.
+// To go in good order: Leave, go on serving for a moment until others have heard of it, then stop. A
+// client that keeps connections should drop the idle ones to a member that has left
+// (http.Client.CloseIdleConnections), or the member's server may wait for them.
 //
 // # Looking on
 //

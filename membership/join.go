@@ -15,7 +15,8 @@ import (
 //
 // An ID counts once, for whoever came first. What an earlier process of the same ID has left behind
 // is waited for, at most for the TTL; a member that goes on renewing is a mistake in the set-up:
-// [*DuplicateError]. Join reads the group once, longer ones in parts.
+// [*DuplicateError]. Join reads the group once, longer ones in parts;
+// members of one Group that join at the same time read it together.
 //
 // The error may also match [ErrInvalid], the error of ctx, with [ErrUncertain] if ctx ended over an
 // unanswered request, [ErrUnavailable] if the engine answered nothing for 2 s to 30 s, depending on
@@ -61,11 +62,16 @@ func (g *Group) enter(ctx context.Context, m *Member) (*claim.Hold, error) {
 func (g *Group) alone(ctx context.Context, id string, hold *claim.Hold) error {
 	var first lease.Party
 	var since time.Time
+	answered := time.Now()
 	for {
 		other, err := g.older(ctx, id, hold.Token().Sequence())
-		if err != nil || other.Token == 0 {
+		switch {
+		case errors.Is(err, ErrUnavailable) && hold.Lost() == nil && time.Since(answered) < g.patience():
+			continue // the engine is busy: a crowd may be joining
+		case err != nil || other.Token == 0:
 			return err
 		}
+		answered = time.Now()
 		if other.Token != first.Token {
 			first, since = other, time.Now()
 		}
@@ -82,6 +88,10 @@ func (g *Group) alone(ctx context.Context, id string, hold *claim.Hold) error {
 	}
 }
 
+// patience is how long an engine that does not tell who is in the group is borne, as by a claim that
+// waits.
+func (g *Group) patience() time.Duration { return min(max(g.opt.TTL, 2*time.Second), 30*time.Second) }
+
 // renewed reports whether a seat that looked like first has been renewed within a time. An engine that
 // does not measure the life left says the same of it each time; then only a seat that has outlived it
 // was renewed.
@@ -93,10 +103,11 @@ func (g *Group) renewed(first, now lease.Party, within time.Duration) bool {
 
 // older returns a seat with the ID that is older than token, or none.
 func (g *Group) older(ctx context.Context, id string, token uint64) (found lease.Party, err error) {
-	err = g.seats(ctx, func(p lease.Party) {
-		if p.Owner == id && p.Token < token {
+	seats, err := g.census(ctx)
+	for _, p := range seats[id] {
+		if p.Token < token {
 			found = p
 		}
-	})
+	}
 	return found, err
 }

@@ -41,9 +41,9 @@ func (s roster) add(p lease.Party) {
 	}
 }
 
-// members returns the members in the order of their IDs. Of several seats with one ID the oldest
-// counts: the others wait for its end, or will be told that they are too many.
-func (s roster) members() []Member {
+// tokens returns the seats of the members, in the order of their IDs. Of several seats with one ID the
+// oldest counts: the others wait for its end, or will be told that they are too many.
+func (s roster) tokens() []uint64 {
 	tokens := make([]uint64, 0, len(s))
 	for t := range s {
 		tokens = append(tokens, t)
@@ -51,11 +51,15 @@ func (s roster) members() []Member {
 	slices.SortFunc(tokens, func(a, b uint64) int {
 		return cmp.Or(cmp.Compare(s[a].ID, s[b].ID), cmp.Compare(a, b))
 	})
-	list := make([]Member, 0, len(tokens))
-	for _, t := range tokens {
-		if m := s[t]; len(list) == 0 || list[len(list)-1].ID != m.ID {
-			list = append(list, m)
-		}
+	return slices.CompactFunc(tokens, func(a, b uint64) bool { return s[a].ID == s[b].ID })
+}
+
+// members returns the members in the order of their IDs.
+func (s roster) members() []Member {
+	tokens := s.tokens()
+	list := make([]Member, len(tokens))
+	for i, t := range tokens {
+		list[i] = s[t]
 	}
 	return list
 }

@@ -16,6 +16,8 @@ type Group struct {
 	name   string
 	opt    Options
 	keeper *claim.Keeper
+
+	registry registry
 }
 
 // New returns the group of that name on b, which stays the caller's. name has 1 to 480 bytes of any

@@ -64,22 +64,26 @@ func (p *pool) next() int {
 	}
 }
 
-// least returns the member with the fewest calls under way for its weight, looking from a random one
-// on, which wins among equals.
+// least returns the member with the fewest calls under way for its weight. Among equals the one drawn by
+// weight wins, and else the first from another random one on, so that nobody has a favourite neighbour.
 func (p *pool) least(except []string) int {
 	n := len(p.members)
-	start := p.random()
-	best := -1
+	best := p.random()
+	free := !slices.Contains(except, p.members[best].ID)
+	if free && p.loads[best].Load() == 0 {
+		return best
+	}
+	start := rand.IntN(n)
 	for k := range n {
 		i := (start + k) % n
 		if slices.Contains(except, p.members[i].ID) {
 			continue
 		}
-		if best < 0 || p.less(i, best) {
-			best = i
+		if !free || p.less(i, best) {
+			best, free = i, true
 		}
 	}
-	if best < 0 {
+	if !free {
 		return p.least(nil)
 	}
 	return best

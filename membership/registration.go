@@ -165,8 +165,8 @@ func (r *Registration) again(lost *claim.Hold) bool {
 		if r.ctx.Err() != nil {
 			return false
 		}
-		pause = min(max(2*pause, g.opt.TTL/20), g.opt.TTL/2)
-		_ = g.keeper.Pause(r.ctx, pause/2+rand.N(pause)) // its end is noticed by enter
+		pause = min(max(2*pause, g.opt.TTL/20), g.opt.TTL/8) // watchers wait for TTL/2
+		_ = g.keeper.Pause(r.ctx, pause/2+rand.N(pause))     // its end is noticed by enter
 	}
 }
 

@@ -6,33 +6,46 @@ import (
 	"time"
 )
 
-// vanished is a member whose seat has ended although it did not say that it leaves.
+// vanished is a member whose seat has ended although it did not say that it leaves. It may be back on
+// another one.
 type vanished struct {
 	member Member
 	until  time.Time // is remembered
-	kept   bool      // is shown: it was one of too many
+	kept   bool      // is shown until it is back: it was one of too many
 }
 
-// vanish notes who has vanished since the last view, and forgets who is back or was away for too long.
-// now are those that are present.
+// vanish notes who has vanished since the last view, and forgets who was away for too long. now are
+// those that are present.
 func (w *watcher) vanish(now []Member) {
 	at := time.Now()
-	w.vanished = slices.DeleteFunc(w.vanished, func(v vanished) bool {
-		_, back := slices.BinarySearchFunc(now, v.member.ID, byID)
-		return back || w.left[v.member.ID] || !at.Before(v.until)
-	})
-	gone := compare(w.present, now).Left
-	for i := range gone {
-		if !w.left[gone[i].ID] {
-			w.vanished = append(w.vanished, vanished{member: gone[i], until: at.Add(w.group.opt.TTL / 2)})
+	gone := map[string]bool{}
+	for i := range w.present {
+		id := w.present[i].ID
+		if _, seated := w.seats[w.tokens[i]]; !seated && !w.left[id] {
+			gone[id] = true
 		}
 	}
-	if len(gone) > 0 && len(w.vanished) > len(now) {
+	w.vanished = slices.DeleteFunc(w.vanished, func(v vanished) bool {
+		return gone[v.member.ID] || w.left[v.member.ID] || !at.Before(v.until)
+	})
+	for i := range w.present {
+		if gone[w.present[i].ID] {
+			w.vanished = append(w.vanished, vanished{member: w.present[i], until: at.Add(w.group.opt.TTL / 2)})
+		}
+	}
+	// Those that are back already speak for an engine that was away, not against it.
+	stayed := len(now)
+	for i := range w.vanished {
+		if w.vanished[i].among(now) {
+			stayed--
+		}
+	}
+	if len(gone) > 0 && len(w.vanished) > stayed {
 		for i := range w.vanished {
 			w.vanished[i].kept = true
 		}
 	}
-	w.present = now
+	w.present, w.tokens = now, w.seats.tokens()
 	clear(w.left)
 }
 
@@ -40,12 +53,18 @@ func (w *watcher) vanish(now []Member) {
 func (w *watcher) withVanished(members []Member) []Member {
 	all := slices.Clone(members)
 	for i := range w.vanished {
-		if w.vanished[i].kept {
-			all = append(all, w.vanished[i].member)
+		if v := &w.vanished[i]; v.kept && !v.among(members) {
+			all = append(all, v.member)
 		}
 	}
 	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
 	return all
+}
+
+// among reports whether the member is among some that are ordered by ID.
+func (v *vanished) among(members []Member) bool {
+	_, found := slices.BinarySearchFunc(members, v.member.ID, byID)
+	return found
 }
 
 func byID(m Member, id string) int { return cmp.Compare(m.ID, id) }

@@ -21,8 +21,8 @@ import (
 // is over.
 //
 // An engine that was away for long or has lost its data makes all members vanish, although they are
-// well and will join again in a moment. So when more members have vanished within half the TTL than are
-// left, those are shown for that time too, and Stale matches [ErrVanished]. Those that leave by
+// well and will join again in a moment. So when more members have vanished within half the TTL than have
+// stayed, those that are not back are shown for that time too, and Stale matches [ErrVanished]. Those that leave by
 // [Registration.Leave] do not vanish, they are gone at once.
 //
 // The last element is an error: the end of ctx, [ErrClosed], or a failure that waiting does not mend,
@@ -61,6 +61,7 @@ type watcher struct {
 	seats    roster
 	left     map[string]bool // IDs of those that said so since the last view
 	present  []Member        // at the last view
+	tokens   []uint64        // of their seats
 	vanished []vanished      // oldest first
 	dirty    bool            // something has changed since the last view
 	losing   bool            // and seats have ended

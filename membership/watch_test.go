@@ -210,6 +210,32 @@ func TestVanishedAndLeft(t *testing.T) {
 	})
 }
 
+// Some of those that have vanished are back before the next view. That does not make the others dead.
+func TestSomeAreBackAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, be *memorybackend.Backend, open opener) {
+		ctx, stop := context.WithCancel(t.Context())
+		join(t, open(nil), member("a"))
+		join(t, open(nil), member("b"))
+		openDead(t, be, "c")
+		openDead(t, be, "d")
+		const slow = ttl // longer than it takes to join again
+		w := follow(ctx, open(nil), slow)
+		w.is(t, "+a +b +c +d a b c d")
+		time.Sleep(time.Second)
+		be.Control().ExpireNow(key)
+		time.Sleep(slow - 2*time.Second)
+		if got := ids(t, open(nil)); got != "a b" {
+			t.Errorf("in the group: %q", got)
+		}
+		time.Sleep(2 * time.Second)
+		w.is(t, "a b c d stale")
+		time.Sleep(slow)
+		w.is(t, "-c -d a b")
+		stop()
+		<-w.done
+	})
+}
+
 // What is missed is noticed and read anew; while the engine is silent the members stay.
 func TestWatchOverGaps(t *testing.T) {
 	bubble(t, func(t *testing.T, be *memorybackend.Backend, open opener) {

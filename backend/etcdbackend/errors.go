@@ -11,6 +11,7 @@ import (
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // ErrInvalid is matched by every [*InvalidError].
@@ -53,8 +54,17 @@ func (e *opError) Error() string { return "etcdbackend: " + e.verb + ": " + e.er
 
 func (e *opError) Unwrap() error { return e.err }
 
-// Is matches [lease.ErrUnavailable] when asking again may help.
-func (e *opError) Is(target error) bool { return e.unavailable && target == lease.ErrUnavailable }
+// Is matches the conditions of the packages whose ports they are: unavailable when asking again may
+// help, and closed.
+func (e *opError) Is(target error) bool {
+	switch target {
+	case lease.ErrUnavailable, ratelimit.ErrUnavailable:
+		return e.unavailable
+	case ratelimit.ErrClosed:
+		return errors.Is(e.err, lease.ErrClosed)
+	}
+	return false
+}
 
 // fail is the one place where errors are wrapped and sorted. After the end of ctx the result also
 // matches the error of ctx, whatever the client library made of it.

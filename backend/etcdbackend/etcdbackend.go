@@ -12,6 +12,7 @@ import (
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // Client is what a backend needs of an etcd client. *clientv3.Client implements it.
@@ -48,6 +49,7 @@ type Backend struct {
 	janitor *janitor
 	leases  *leases
 	marks   *marks
+	limits  *limits
 	guard   *Guard
 }
 
@@ -68,6 +70,7 @@ func New(client Client, o *Options) (*Backend, error) {
 	b.janitor = newJanitor(b)
 	b.leases = &leases{b}
 	b.marks = &marks{b}
+	b.limits = newLimits(b)
 	b.guard = &Guard{b}
 	return b, nil
 }
@@ -88,6 +91,9 @@ func (b *Backend) Leases() lease.Backend { return b.leases }
 // Fences returns the marks of resources that are guarded by a token. Those of resources kept in
 // this etcd are better raised by [Backend.Guard], in one step with the write.
 func (b *Backend) Fences() fence.Marks { return b.marks }
+
+// Limits returns the port under rate limits.
+func (b *Backend) Limits() ratelimit.Backend { return b.limits }
 
 // Guard returns guarded writes to the caller's own keys.
 func (b *Backend) Guard() *Guard { return b.guard }

@@ -17,6 +17,7 @@ const formatVersion = "1"
 //	<prefix>/1/r/<key>/!         a note that a seat key was made, for a minute or two
 //	<prefix>/1/t/<attempt>       a tombstone
 //	<prefix>/1/f/<resource>      a fence mark
+//	<prefix>/1/q/<shape>/<key>   what was counted for a rate limit
 //
 // A slot names one of the claims that a backend object has on a key at the same time, and is used
 // again and again. Were claims named by their attempts, every read of a line would walk over the
@@ -57,6 +58,12 @@ func isBell(last string) bool { return strings.HasPrefix(last, "!") }
 func (n *names) tombstone(a lease.Attempt) string { return n.root + "t/" + string(a) }
 
 func (n *names) mark(resource string) string { return n.root + "f/" + escaper.Replace(resource) }
+
+// limit is the name of what was counted by policies of a shape. Those of another shape count under
+// another name, so that processes which change over do not make each other begin anew.
+func (n *names) limit(shape, key string) string {
+	return n.root + "q/" + shape + "/" + escaper.Replace(key)
+}
 
 // cut splits a name at its last slash: the line of the key, and the claim or slot.
 func cut(name string) (line, last string) {

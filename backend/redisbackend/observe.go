@@ -36,7 +36,7 @@ func (l *leases) Observe(ctx context.Context, key string, notify func(lease.Chan
 	nothing := func() {}
 	sub := &subscription{
 		hub: b.hub, channel: b.names.observed(key), effect: "an observer will miss changes",
-		begins: func() { o.begin(ctx) }, alive: nothing, breaks: o.end, receive: o.receive, ticks: nothing,
+		begins: func() { o.begin(ctx) }, alive: nothing, breaks: func() { o.end(ctx) }, receive: o.receive, ticks: nothing,
 	}
 	var looks sync.WaitGroup
 	looks.Go(func() { o.keepLooking(ctx) })
@@ -73,10 +73,15 @@ func (o *observer) begin(ctx context.Context) {
 	o.gap(number, err == nil)
 }
 
-func (o *observer) end() {
+// end says that changes are not told any more. There is another gap when they are again.
+func (o *observer) end(ctx context.Context) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.begun.IsZero() || ctx.Err() != nil {
+		return
+	}
 	o.begun = time.Time{}
+	o.notify(lease.Change{Kind: lease.ChangeGap})
 }
 
 // gap says that changes up to a number may have been missed. The caller holds o.mu.

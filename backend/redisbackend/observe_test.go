@@ -91,7 +91,7 @@ func TestObserverHearsOfGaps(t *testing.T) {
 	if n := client.ClientKillByFilter(t.Context(), "TYPE", "pubsub").Val(); n == 0 {
 		t.Fatal("there was no subscription")
 	}
-	all(gap)
+	all(gap, gap) // it is cut off, and it is back
 	s, e = turn()
 	all(s, e)
 	if len(told) > 0 {

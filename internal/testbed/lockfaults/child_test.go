@@ -1,13 +1,10 @@
 package lockfaults
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"strconv"
 	"strings"
@@ -18,14 +15,13 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/testbed/child"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
-// A child is a real process: this test binary again, told by its environment what to be. It says
-// what it sees on its standard output, one line each, and ends when its standard input does, so
-// that it does not outlive the test.
+// What a child is, and where it locks.
 const (
-	roleEnv = "LOCKFAULTS_ROLE"
 	addrEnv = "LOCKFAULTS_ADDR"
 	ttlEnv  = "LOCKFAULTS_TTL"
 
@@ -51,14 +47,7 @@ func runChild(role string) int {
 		fmt.Println("error", err)
 		return 1
 	}
-	lines := make(chan string)
-	go func() {
-		defer close(lines)
-		for in := bufio.NewScanner(os.Stdin); in.Scan(); {
-			lines <- in.Text()
-		}
-	}()
-	if err := run(lines); err != nil {
+	if err := run(child.Commands()); err != nil {
 		fmt.Println("error", err)
 		return 1
 	}
@@ -70,7 +59,7 @@ func roleOf(role, addr string, o *lock.Options) (func(commands <-chan string) er
 	if role == roleEtcdHolder {
 		return etcdHolder(strings.Split(addr, ","), o)
 	}
-	p, err := connect(redis.NewClient(recommended(addr)), o)
+	p, err := connect(redis.NewClient(recommended.Redis(addr)), o)
 	if err != nil {
 		return nil, err
 	}
@@ -161,98 +150,18 @@ func runCounter(p *process, commands <-chan string) error {
 	return p.end(ctx)
 }
 
-// child is a child as its test sees it.
-type child struct {
-	t     *testing.T
-	cmd   *exec.Cmd
-	in    io.WriteCloser
-	lines chan string // what it says; closed at its end
-	ended chan struct{}
-	err   error // of its end
-}
-
 // startChild starts a child, which is killed at the end of the test.
-func startChild(t *testing.T, role, addr string, ttl time.Duration) *child {
+func startChild(t *testing.T, role, addr string, ttl time.Duration) *child.Child {
 	t.Helper()
-	c := &child{t: t, cmd: exec.Command(os.Args[0]), lines: make(chan string, 2*childCounts), ended: make(chan struct{})}
-	c.cmd.Env = append(os.Environ(), roleEnv+"="+role, addrEnv+"="+addr, ttlEnv+"="+ttl.String())
-	c.cmd.Stderr = os.Stderr
-	var err error
-	if c.in, err = c.cmd.StdinPipe(); err != nil {
-		t.Fatal(err)
-	}
-	out, err := c.cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		for in := bufio.NewScanner(out); in.Scan(); {
-			c.lines <- in.Text()
-		}
-		close(c.lines)
-		c.err = c.cmd.Wait()
-		close(c.ended)
-	}()
-	t.Cleanup(func() {
-		_ = c.cmd.Process.Kill() // an error means that it has ended
-		for range c.lines {
-		}
-		<-c.ended
-	})
-	return c
+	return child.Start(t, role, addrEnv+"="+addr, ttlEnv+"="+ttl.String())
 }
 
-// says returns the rest of the next line, which must begin with word.
-func (c *child) says(word string) string {
-	c.t.Helper()
-	select {
-	case line := <-c.lines:
-		first, rest, _ := strings.Cut(line, " ")
-		if first != word {
-			c.t.Fatalf("the child says %q, want %s", line, word)
-		}
-		return rest
-	case <-time.After(eventually):
-		c.t.Fatalf("the child does not say %s", word)
-		return ""
-	}
-}
-
-// holds returns the token of the lease that the child says it has got.
-func (c *child) holds() fence.Token {
-	c.t.Helper()
-	n, err := strconv.ParseUint(c.says("held"), 10, 64)
+// holds returns the token of the lease that a child says it has got.
+func holds(t *testing.T, c *child.Child) fence.Token {
+	t.Helper()
+	n, err := strconv.ParseUint(c.Says("held"), 10, 64)
 	if err != nil {
-		c.t.Fatal(err)
+		t.Fatal(err)
 	}
 	return fence.Token(n)
-}
-
-func (c *child) tell(command string) {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, command); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-func (c *child) signal(s os.Signal) {
-	c.t.Helper()
-	if err := c.cmd.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// end returns when the child has ended by itself or by a signal.
-func (c *child) end() error {
-	c.t.Helper()
-	select {
-	case <-c.ended:
-		return c.err
-	case <-time.After(eventually):
-		c.t.Fatal("the child does not end")
-		return nil
-	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -24,7 +25,7 @@ func TestUnfitClients(t *testing.T) {
 	locked := testbed.StartRedis(t, nil)
 	dialersEnd(t)
 	as := func(user, password string) *redis.Options {
-		o := recommended(single.Addr())
+		o := recommended.Redis(single.Addr())
 		o.Username, o.Password = user, password
 		return o
 	}
@@ -46,23 +47,23 @@ func TestUnfitClients(t *testing.T) {
 		checked string // in that of Check
 		later   bool   // trying again might help, so an acquire does for a while
 	}{
-		{"cluster client for a single server", redis.NewClusterClient(ofCluster([]string{single.Addr()})),
+		{"cluster client for a single server", redis.NewClusterClient(recommended.Cluster([]string{single.Addr()})),
 			"needs an ordinary client", "needs an ordinary client", false},
-		{"single client for a node of a cluster", redis.NewClient(recommended(cluster.Addrs()[0])),
+		{"single client for a node of a cluster", redis.NewClient(recommended.Redis(cluster.Addrs()[0])),
 			"needs a cluster client", "needs a cluster client", false},
-		{"single client for a sentinel", redis.NewClient(recommended(sentinel.Addrs()[0])),
+		{"single client for a sentinel", redis.NewClient(recommended.Redis(sentinel.Addrs()[0])),
 			"keeps no data", "keeps no data", false},
-		{"wrong name of the primary", redis.NewFailoverClient(failover(sentinel.Addrs(), "another")),
+		{"wrong name of the primary", redis.NewFailoverClient(recommended.Sentinel(sentinel.Addrs(), "another")),
 			"no Sentinel knows a primary of the name", "no Sentinel knows a primary of the name", false},
 		{"wrong password", redis.NewClient(as("reader", "guess")), "WRONGPASS", "WRONGPASS", false},
 		{"unknown user", redis.NewClient(as("guest", "guess")), "WRONGPASS", "WRONGPASS", false},
-		{"without a password", redis.NewClient(recommended(locked.Addr())), "NOAUTH", "NOAUTH", false},
+		{"without a password", redis.NewClient(recommended.Redis(locked.Addr())), "NOAUTH", "NOAUTH", false},
 		{"a user who may not run scripts", redis.NewClient(as("reader", "secret")), "NOPERM", "NOPERM", false},
 		{"a user of another prefix", redis.NewClient(as("stranger", "secret")), "NOPERM", "NOPERM", false},
-		{"single server down", redis.NewClient(recommended(nobody)), "connection refused", "connection refused", true},
-		{"sentinels down", redis.NewFailoverClient(failover([]string{nobody}, "concord")),
+		{"single server down", redis.NewClient(recommended.Redis(nobody)), "connection refused", "connection refused", true},
+		{"sentinels down", redis.NewFailoverClient(recommended.Sentinel([]string{nobody}, "concord")),
 			"connection refused", "connection refused", true},
-		{"cluster down", redis.NewClusterClient(ofCluster([]string{nobody})), "connection refused", "connection refused", true},
+		{"cluster down", redis.NewClusterClient(recommended.Cluster([]string{nobody})), "connection refused", "connection refused", true},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			if c.later { // it mostly waits
@@ -104,7 +105,7 @@ func TestUnfitClients(t *testing.T) {
 }
 
 func TestTTLBelowTheMinimumOnRedis(t *testing.T) {
-	client := redis.NewClient(recommended(nobody))
+	client := redis.NewClient(recommended.Redis(nobody))
 	be := newBackend(t, client, 0)
 	ends(t, func(ctx context.Context) error { return errors.Join(be.Close(ctx), client.Close()) })
 	var invalid *lock.InvalidError

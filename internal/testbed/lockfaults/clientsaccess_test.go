@@ -23,6 +23,7 @@ import (
 	report "github.com/concord-go/concord/backend/check"
 	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -142,7 +143,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	lines := documented(t)
 	t.Run("single server", func(t *testing.T) {
 		server := testbed.StartRedis(t, nil)
-		o := recommended(server.Addr())
+		o := recommended.Redis(server.Addr())
 		o.Username, o.Password = permit(t, lines[0], []*testbed.Redis{server}), "secret"
 		client := redis.NewClient(o)
 		be := newBackend(t, client, 0)
@@ -151,7 +152,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	})
 	t.Run("sentinel", func(t *testing.T) {
 		s := startSentinel(t, nil)
-		o := failover(s.Addrs(), s.MasterName())
+		o := recommended.Sentinel(s.Addrs(), s.MasterName())
 		o.Username, o.Password = permit(t, lines[0]+" +wait", s.Nodes()), "secret"
 		o.SentinelUsername, o.SentinelPassword = permit(t, lines[2], s.Sentinels()), "secret"
 		client := redis.NewFailoverClient(o)
@@ -161,7 +162,7 @@ func TestDocumentedPermissions(t *testing.T) {
 	})
 	t.Run("cluster", func(t *testing.T) {
 		c := startCluster(t, &testbed.ClusterOptions{NoReplicas: true})
-		o := ofCluster(c.Addrs())
+		o := recommended.Cluster(c.Addrs())
 		o.Username, o.Password = permit(t, lines[1], c.Nodes()), "secret"
 		client := redis.NewClusterClient(o)
 		be := newBackend(t, client, 0)
@@ -250,7 +251,7 @@ func TestRedisOverTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	connected := func(roots *x509.CertPool) *process {
-		o := recommended(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		o := recommended.Redis(net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
 		o.TLSConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 		return newProcessWith(t, o, &lock.Options{TTL: 3 * time.Second})
 	}

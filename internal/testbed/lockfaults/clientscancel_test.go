@@ -12,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -119,7 +120,7 @@ func TestCancelledAtEveryCommand(t *testing.T) {
 				}
 				ctx, cancel := context.WithTimeout(context.Background(), eventually)
 				q := &quitter{n: n, how: how, quit: cancel}
-				client := redis.NewClient(recommended(server.Addr()))
+				client := redis.NewClient(recommended.Redis(server.Addr()))
 				client.AddHook(q)
 				p, err := connect(client, opt)
 				if err != nil {

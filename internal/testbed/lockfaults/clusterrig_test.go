@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"hash/fnv"
 	"testing"
-	"time"
 
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -18,17 +18,6 @@ import (
 type clusterProcess struct {
 	process // without a client of its kind
 	client  *redis.ClusterClient
-}
-
-// ofCluster are the client options that docs/operations.md recommends for a cluster.
-func ofCluster(addrs []string) *redis.ClusterOptions {
-	return &redis.ClusterOptions{
-		Addrs:                 addrs,
-		ContextTimeoutEnabled: true,
-		ReadTimeout:           time.Second,
-		DialTimeout:           time.Second,
-		DialerRetries:         1,
-	}
 }
 
 func startCluster(t *testing.T, o *testbed.ClusterOptions) *testbed.Cluster {
@@ -42,7 +31,7 @@ func startCluster(t *testing.T, o *testbed.ClusterOptions) *testbed.Cluster {
 // with the test, and must do so cleanly.
 func newClusterProcess(t testing.TB, c *testbed.Cluster, o *lock.Options, replicas int) *clusterProcess {
 	t.Helper()
-	p := &clusterProcess{client: redis.NewClusterClient(ofCluster(c.Addrs()))}
+	p := &clusterProcess{client: redis.NewClusterClient(recommended.Cluster(c.Addrs()))}
 	p.be = newBackend(t, p.client, replicas)
 	var err error
 	if p.locks, err = lock.New(p.be.Leases(), p.counting(o)); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -26,7 +27,7 @@ func onEtcd(t *testing.T, config func() clientv3.Config) func(*lock.Options) *lo
 func TestHistoryOfContentionOnEtcd(t *testing.T) {
 	t.Parallel()
 	e := testbed.StartEtcd(t, nil)
-	contention.run(t, onEtcd(t, func() clientv3.Config { return etcdConfig(e.Endpoints()) }), nil)
+	contention.run(t, onEtcd(t, func() clientv3.Config { return recommended.Etcd(e.Endpoints()) }), nil)
 }
 
 func TestHistoryOfTurmoilOnEtcd(t *testing.T) {
@@ -34,7 +35,7 @@ func TestHistoryOfTurmoilOnEtcd(t *testing.T) {
 	w := etcdTurmoil
 	w.seed = faultnet.Seed(t)
 	e := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
-	w.run(t, onEtcd(t, func() clientv3.Config { return etcdConfig(e.Endpoints()) }), nil)
+	w.run(t, onEtcd(t, func() clientv3.Config { return recommended.Etcd(e.Endpoints()) }), nil)
 }
 
 // The connections of the clients are reset in the place of a request or of a reply. With a request
@@ -52,7 +53,7 @@ func TestHistoryOfTurmoilWithLostRepliesOnEtcd(t *testing.T) {
 		Requests: faultnet.Faults{Reset: often / 2},
 		Replies:  faultnet.Faults{Reset: often, Jitter: late, LateRate: 0.02},
 	})
-	w.run(t, onEtcd(t, func() clientv3.Config { return dialing(etcdConfig(e.Endpoints()), network.DialAddr) }), func() []hit {
+	w.run(t, onEtcd(t, func() clientv3.Config { return recommended.Dialing(recommended.Etcd(e.Endpoints()), network.DialAddr) }), func() []hit {
 		c := network.Counts()
 		return []hit{{"lost requests", c.Requests.Resets}, {"lost replies", c.Replies.Resets}, {"late replies", c.Replies.Late}}
 	})
@@ -71,7 +72,7 @@ func TestHistoryOfTurmoilWithLeaderChangesOnEtcd(t *testing.T) {
 	e := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
 	changes, stopped := 0, make(chan struct{})
 	stop, cancel := context.WithCancel(context.Background())
-	join := onEtcd(t, func() clientv3.Config { return etcdConfig(e.Endpoints()) })
+	join := onEtcd(t, func() clientv3.Config { return recommended.Etcd(e.Endpoints()) })
 	go func() {
 		defer close(stopped)
 		for ; changes < 4 && pause(stop, 1500*time.Millisecond); changes++ {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -65,7 +66,7 @@ func (a *adders) runOnEtcd(t *testing.T) int64 {
 	a.sleepy.Store(sleepers)
 	e, list := startEtcd(t, 1, workers-sleepers, nil)
 	for range sleepers {
-		list = append(list, newEtcdProcess(t, etcdConfig(e.Endpoints()), &lock.Options{TTL: leastTTL, NoRenew: true}))
+		list = append(list, newEtcdProcess(t, recommended.Etcd(e.Endpoints()), &lock.Options{TTL: leastTTL, NoRenew: true}))
 	}
 	if _, err := list[0].client.Put(t.Context(), counterKey, "0"); err != nil {
 		t.Fatal(err)

@@ -20,11 +20,11 @@ func TestEtcdKilledHolderIsFollowedAfterItsTTL(t *testing.T) {
 			e, list := startEtcd(t, nodes, 1, &lock.Options{TTL: leastTTL})
 			p := list[0]
 			c := startChild(t, roleEtcdHolder, strings.Join(e.Endpoints(), ","), leastTTL)
-			token := c.holds()
+			token := holds(t, c)
 			next := p.later(t, childKey)
-			c.signal(os.Kill)
+			c.Signal(os.Kill)
 			killed := time.Now()
-			if err := c.end(); err == nil {
+			if err := c.End(); err == nil {
 				t.Error("the holder ended in good order")
 			}
 			g := await(t, next)
@@ -48,13 +48,13 @@ func TestEtcdKilledHolderAndLeader(t *testing.T) {
 	e, list := startEtcd(t, 3, 1, &lock.Options{TTL: 8 * time.Second})
 	p := list[0]
 	c := startChild(t, roleEtcdHolder, strings.Join(e.Endpoints(), ","), leastTTL)
-	c.holds()
+	holds(t, c)
 	next := p.later(t, childKey)
 	leader := theLeader(t, e)
-	c.signal(os.Kill)
+	c.Signal(os.Kill)
 	killed := time.Now()
 	leader.Kill()
-	if err := c.end(); err == nil {
+	if err := c.End(); err == nil {
 		t.Error("the holder ended in good order")
 	}
 	g := await(t, next)
@@ -71,12 +71,12 @@ func TestEtcdPausedHolderIsFencedOut(t *testing.T) {
 	e, list := startEtcd(t, 1, 1, nil)
 	p := list[0]
 	c := startChild(t, roleEtcdHolder, e.Endpoints()[0], leastTTL)
-	token := c.holds()
-	c.tell("guarded")
-	if got := c.says("fenced"); got != "false <nil>" {
+	token := holds(t, c)
+	c.Tell("guarded")
+	if got := c.Says("fenced"); got != "false <nil>" {
 		t.Fatalf("the holder's own write: %s", got)
 	}
-	c.signal(syscall.SIGSTOP)
+	c.Signal(syscall.SIGSTOP)
 	paused := time.Now()
 	g := await(t, p.later(t, childKey))
 	t.Logf("taken over %v after the holder was paused", round(g.at.Sub(paused)))
@@ -97,17 +97,17 @@ func TestEtcdPausedHolderIsFencedOut(t *testing.T) {
 		}
 	}
 
-	c.signal(syscall.SIGCONT)
-	c.tell("look")
-	if got := c.says("valid"); got != "false" {
+	c.Signal(syscall.SIGCONT)
+	c.Tell("look")
+	if got := c.Says("valid"); got != "false" {
 		t.Error("the paused holder believes in its lease")
 	}
-	cause := c.says("lost")
+	cause := c.Says("lost")
 	if cause != lock.Expired.String() && cause != lock.Unreachable.String() {
 		t.Errorf("cause %q, want expired or unreachable", cause)
 	}
-	c.tell("guarded")
-	got := c.says("fenced")
+	c.Tell("guarded")
+	got := c.Says("fenced")
 	if !strings.HasPrefix(got, "true ") || !strings.Contains(got, fence.ErrFenced.Error()) {
 		t.Errorf("the late guarded write: %s, want it fenced", got)
 	}
@@ -115,8 +115,8 @@ func TestEtcdPausedHolderIsFencedOut(t *testing.T) {
 	t.Logf("cause %s, late write: %s", cause, got)
 
 	// The same write without the token is what the fence is there for.
-	c.tell("bare")
-	if got := c.says("written"); got != "<nil>" {
+	c.Tell("bare")
+	if got := c.Says("written"); got != "<nil>" {
 		t.Fatal(got)
 	}
 	data("child, bare")
@@ -130,15 +130,15 @@ func TestEtcdTerminatedHolderHandsOverAtOnce(t *testing.T) {
 	t.Parallel()
 	e, list := startEtcd(t, 1, 1, &lock.Options{TTL: time.Minute})
 	c := startChild(t, roleEtcdHolder, e.Endpoints()[0], time.Minute)
-	c.holds()
+	holds(t, c)
 	next := list[0].later(t, childKey)
 	asked := time.Now()
-	c.signal(syscall.SIGTERM)
+	c.Signal(syscall.SIGTERM)
 	g := await(t, next)
-	if got := c.says("released"); got != "<nil>" {
+	if got := c.Says("released"); got != "<nil>" {
 		t.Errorf("release: %s", got)
 	}
-	if err := c.end(); err != nil {
+	if err := c.End(); err != nil {
 		t.Errorf("the holder ended with %v", err)
 	}
 	if d := g.at.Sub(asked); d > slack {

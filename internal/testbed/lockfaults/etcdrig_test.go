@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -12,12 +11,11 @@ import (
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
-	"go.uber.org/zap"
-	"google.golang.org/grpc"
 
 	"github.com/concord-go/concord/backend/etcdbackend"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -49,23 +47,6 @@ func (l *lines) count(what string) int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return strings.Count(l.text.String(), what)
-}
-
-// etcdConfig are the client options of the package doc of etcdbackend.
-func etcdConfig(endpoints []string) clientv3.Config {
-	return clientv3.Config{
-		Endpoints:            endpoints,
-		DialTimeout:          2 * time.Second,
-		DialKeepAliveTime:    5 * time.Second,
-		DialKeepAliveTimeout: 2 * time.Second,
-		Logger:               zap.NewNop(),
-	}
-}
-
-// dialing has a client dial with dial.
-func dialing(c clientv3.Config, dial func(context.Context, string) (net.Conn, error)) clientv3.Config {
-	c.DialOptions = append(c.DialOptions, grpc.WithContextDialer(dial))
-	return c
 }
 
 // newEtcdProcess starts a process. It ends with the test, and must do so cleanly.
@@ -124,7 +105,7 @@ func (p *etcdProcess) guarded(ctx context.Context, token fence.Token, key, value
 
 // etcdHolder is the child that holds the key on etcd.
 func etcdHolder(endpoints []string, o *lock.Options) (func(commands <-chan string) error, error) {
-	p, err := connectEtcd(etcdConfig(endpoints), o)
+	p, err := connectEtcd(recommended.Etcd(endpoints), o)
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +214,7 @@ func startEtcd(t *testing.T, n, processes int, o *lock.Options) (*testbed.Etcd, 
 	e := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: n})
 	var list []*etcdProcess
 	for range processes {
-		list = append(list, newEtcdProcess(t, etcdConfig(e.Endpoints()), o))
+		list = append(list, newEtcdProcess(t, recommended.Etcd(e.Endpoints()), o))
 	}
 	return e, list
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -248,7 +249,7 @@ func TestEtcdMemberFallsSilent(t *testing.T) {
 		networks[addr] = faultnet.New(uint64(n))
 		t.Cleanup(networks[addr].Close)
 	}
-	waiter := newEtcdProcess(t, dialing(etcdConfig(e.Endpoints()), func(ctx context.Context, addr string) (net.Conn, error) {
+	waiter := newEtcdProcess(t, recommended.Dialing(recommended.Etcd(e.Endpoints()), func(ctx context.Context, addr string) (net.Conn, error) {
 		return networks[addr].DialAddr(ctx, addr)
 	}), opt)
 	held := p[0].acquire(t, "k")
@@ -298,9 +299,9 @@ func TestEtcdCompactionDuringHandOffs(t *testing.T) {
 	t.Cleanup(network.Close)
 	var p []*etcdProcess
 	for range 4 {
-		p = append(p, newEtcdProcess(t, dialing(etcdConfig(e.Endpoints()), network.DialAddr), nil))
+		p = append(p, newEtcdProcess(t, recommended.Dialing(recommended.Etcd(e.Endpoints()), network.DialAddr), nil))
 	}
-	operator := newEtcdProcess(t, etcdConfig(e.Endpoints()), nil)
+	operator := newEtcdProcess(t, recommended.Etcd(e.Endpoints()), nil)
 	s := startStrain(t, p...)
 	compacted := func() (n int) {
 		for _, q := range p {

@@ -12,6 +12,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -38,7 +39,7 @@ func TestLatencyAboveTheTTLMakesNobodyBelieve(t *testing.T) {
 	const ttl, margin = 3 * time.Second, time.Second
 	server := testbed.StartRedis(t, nil)
 	n := newNetwork(t)
-	p := newProcessWith(t, through(n, recommended(server.Addr())), &lock.Options{TTL: ttl, Margin: margin})
+	p := newProcessWith(t, through(n, recommended.Redis(server.Addr())), &lock.Options{TTL: ttl, Margin: margin})
 	direct := newProcess(t, server.Addr(), &lock.Options{TTL: ttl})
 	asked := time.Now()
 	l := p.acquire(t, "held")
@@ -331,7 +332,7 @@ func TestHistoryInBadWeatherOnRedis(t *testing.T) {
 		if clients%2 == 0 {
 			return newProcess(t, proxy, o).locks
 		}
-		return newProcessWith(t, through(n, recommended(server.Addr())), o).locks
+		return newProcessWith(t, through(n, recommended.Redis(server.Addr())), o).locks
 	}
 	var wg sync.WaitGroup
 	wg.Go(func() {

@@ -18,6 +18,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -325,7 +326,7 @@ func inMemory(t *testing.T) func(*lock.Options) *lock.Locker {
 func onRedis(t *testing.T, through func(*redis.Options) *redis.Options) func(*lock.Options) *lock.Locker {
 	server := testbed.StartRedis(t, nil)
 	return func(o *lock.Options) *lock.Locker {
-		c := recommended(server.Addr())
+		c := recommended.Redis(server.Addr())
 		if through != nil {
 			c = through(c)
 		}

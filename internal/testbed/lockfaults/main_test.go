@@ -6,10 +6,12 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+
+	"github.com/concord-go/concord/internal/testbed/child"
 )
 
 func TestMain(m *testing.M) {
-	if role := os.Getenv(roleEnv); role != "" {
+	if role := child.Role(); role != "" {
 		os.Exit(runChild(role))
 	}
 	flag.Parse()

@@ -12,6 +12,7 @@ import (
 
 	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -22,7 +23,7 @@ const contested = "contested"
 // would, on one client. under runs under the lock, one at a time. It returns the wins of each.
 func contest(t *testing.T, n, handovers int, under func(ctx context.Context, i int, locks *lock.Locker) error) []int {
 	server := testbed.StartRedis(t, nil)
-	o := recommended(server.Addr())
+	o := recommended.Redis(server.Addr())
 	o.PoolSize = 2 * n
 	client := redis.NewClient(o)
 	t.Cleanup(func() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/child"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -26,12 +27,12 @@ func TestKilledHolderIsFollowedAfterItsTTL(t *testing.T) {
 	server := testbed.StartRedis(t, nil)
 	p := newProcess(t, server.Addr(), &lock.Options{TTL: ttl})
 	c := startChild(t, roleHolder, server.Addr(), ttl)
-	token := c.holds()
+	token := holds(t, c)
 	next := p.later(t, childKey)
 
-	c.signal(os.Kill)
+	c.Signal(os.Kill)
 	killed := time.Now()
-	if err := c.end(); err == nil {
+	if err := c.End(); err == nil {
 		t.Error("the holder ended in good order")
 	}
 	asked := time.Now()
@@ -62,13 +63,13 @@ func TestPausedHolderIsFencedOut(t *testing.T) {
 	server := testbed.StartRedis(t, nil)
 	p := newProcess(t, server.Addr(), nil)
 	c := startChild(t, roleHolder, server.Addr(), ttl)
-	token := c.holds()
-	c.tell("guarded")
-	if got := c.says("fenced"); got != "false <nil>" {
+	token := holds(t, c)
+	c.Tell("guarded")
+	if got := c.Says("fenced"); got != "false <nil>" {
 		t.Fatalf("the holder's own write: %s", got)
 	}
 
-	c.signal(syscall.SIGSTOP)
+	c.Signal(syscall.SIGSTOP)
 	paused := time.Now()
 	g := await(t, p.later(t, childKey))
 	t.Logf("taken over %v after the holder was paused", round(g.at.Sub(paused)))
@@ -83,17 +84,17 @@ func TestPausedHolderIsFencedOut(t *testing.T) {
 		t.Fatal(err)
 	}
 
-	c.signal(syscall.SIGCONT)
-	c.tell("look")
-	if got := c.says("valid"); got != "false" {
+	c.Signal(syscall.SIGCONT)
+	c.Tell("look")
+	if got := c.Says("valid"); got != "false" {
 		t.Error("the paused holder believes in its lease")
 	}
-	cause := c.says("lost")
+	cause := c.Says("lost")
 	if cause != lock.Expired.String() && cause != lock.Unreachable.String() {
 		t.Errorf("cause %q, want expired or unreachable", cause)
 	}
-	c.tell("guarded")
-	got := c.says("fenced")
+	c.Tell("guarded")
+	got := c.Says("fenced")
 	if want := "true "; len(got) < len(want) || got[:len(want)] != want {
 		t.Errorf("the late guarded write: %s, want it fenced", got)
 	}
@@ -103,8 +104,8 @@ func TestPausedHolderIsFencedOut(t *testing.T) {
 	t.Logf("cause %s, late write: %s", cause, got)
 
 	// The same write without the token is what the fence is there for.
-	c.tell("bare")
-	if got := c.says("written"); got != "<nil>" {
+	c.Tell("bare")
+	if got := c.Says("written"); got != "<nil>" {
 		t.Fatal(got)
 	}
 	if v := p.client.Get(ctx, childData).Val(); v != "child, bare" {
@@ -122,15 +123,15 @@ func TestTerminatedHolderHandsOverAtOnce(t *testing.T) {
 	server := testbed.StartRedis(t, nil)
 	p := newProcess(t, server.Addr(), &lock.Options{TTL: ttl})
 	c := startChild(t, roleHolder, server.Addr(), ttl)
-	token := c.holds()
+	token := holds(t, c)
 	next := p.later(t, childKey)
 	asked := time.Now()
-	c.signal(syscall.SIGTERM)
+	c.Signal(syscall.SIGTERM)
 	g := await(t, next)
-	if got := c.says("released"); got != "<nil>" {
+	if got := c.Says("released"); got != "<nil>" {
 		t.Errorf("release: %s", got)
 	}
-	if err := c.end(); err != nil {
+	if err := c.End(); err != nil {
 		t.Errorf("the holder ended with %v", err)
 	}
 	if d := g.at.Sub(asked); d > slack {
@@ -150,22 +151,22 @@ func TestTwoProcessesTakeTurns(t *testing.T) {
 	if err := p.client.Set(t.Context(), childData, 0, 0).Err(); err != nil {
 		t.Fatal(err)
 	}
-	children := []*child{
+	children := []*child.Child{
 		startChild(t, roleCounter, server.Addr(), eventually),
 		startChild(t, roleCounter, server.Addr(), eventually),
 	}
 	for _, c := range children {
-		c.says(counterReady)
+		c.Says(counterReady)
 	}
 	start := time.Now()
 	for _, c := range children {
-		c.tell("begin")
+		c.Tell("begin")
 	}
 	who := make(map[fence.Token]int)
 	for i, c := range children {
 		var last fence.Token
 		for range childCounts {
-			token := c.holds()
+			token := holds(t, c)
 			if token <= last {
 				t.Errorf("process %d: token %v after %v", i, token, last)
 			}
@@ -174,7 +175,7 @@ func TestTwoProcessesTakeTurns(t *testing.T) {
 			}
 			last, who[token] = token, i
 		}
-		if err := c.end(); err != nil {
+		if err := c.End(); err != nil {
 			t.Errorf("process %d ended with %v", i, err)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -35,21 +36,10 @@ type process struct {
 	cleaned atomic.Int64 // clean-ups in the background that have ended
 }
 
-// recommended are the client options of the package doc of redisbackend.
-func recommended(addr string) *redis.Options {
-	return &redis.Options{
-		Addr:                  addr,
-		ContextTimeoutEnabled: true,
-		ReadTimeout:           time.Second,
-		DialTimeout:           time.Second,
-		DialerRetries:         1,
-	}
-}
-
 // newProcess starts a process on the server at addr. It ends with the test, and must do so cleanly.
 func newProcess(t testing.TB, addr string, o *lock.Options) *process {
 	t.Helper()
-	return newProcessWith(t, recommended(addr), o)
+	return newProcessWith(t, recommended.Redis(addr), o)
 }
 
 func newProcessWith(t testing.TB, c *redis.Options, o *lock.Options) *process {

@@ -13,6 +13,7 @@ import (
 	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -137,7 +138,7 @@ func TestSentinelSplitBrain(t *testing.T) {
 	s := startSentinel(t, &testbed.SentinelOptions{DemoteAfter: 4 * time.Second})
 	old := thePrimary(t, s)
 	cutOff := newProcess(t, old.Addr(), &lock.Options{TTL: ttl})
-	strict := newProcessOf(t, redis.NewClient(recommended(old.Addr())), &lock.Options{TTL: ttl}, 1)
+	strict := newProcessOf(t, redis.NewClient(recommended.Redis(old.Addr())), &lock.Options{TTL: ttl}, 1)
 	other := newSentinelProcess(t, s, &lock.Options{TTL: ttl}, 0)
 	release(t, strict.acquire(t, "warm")) // while there is a replica
 

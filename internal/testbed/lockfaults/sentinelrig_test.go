@@ -19,20 +19,9 @@ import (
 	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
-
-// failover are the client options that docs/operations.md recommends for Sentinel.
-func failover(addrs []string, master string) *redis.FailoverOptions {
-	return &redis.FailoverOptions{
-		MasterName:            master,
-		SentinelAddrs:         addrs,
-		ContextTimeoutEnabled: true,
-		ReadTimeout:           time.Second,
-		DialTimeout:           time.Second,
-		DialerRetries:         1,
-	}
-}
 
 func startSentinel(t *testing.T, o *testbed.SentinelOptions) *testbed.Sentinel {
 	t.Helper()
@@ -44,7 +33,7 @@ func startSentinel(t *testing.T, o *testbed.SentinelOptions) *testbed.Sentinel {
 // newSentinelProcess starts a process on the primary that the sentinels name.
 func newSentinelProcess(t testing.TB, s *testbed.Sentinel, o *lock.Options, replicas int) *process {
 	t.Helper()
-	return newProcessOf(t, redis.NewFailoverClient(failover(s.Addrs(), s.MasterName())), o, replicas)
+	return newProcessOf(t, redis.NewFailoverClient(recommended.Sentinel(s.Addrs(), s.MasterName())), o, replicas)
 }
 
 // newProcessOf starts a process whose grants must be confirmed by so many replicas. It owns client.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lock"
 )
 
@@ -475,7 +476,7 @@ func TestKilledConnectionsKeepTheOrder(t *testing.T) {
 func TestOneConnectionIsEnough(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t, nil)
-	o := recommended(server.Addr())
+	o := recommended.Redis(server.Addr())
 	o.PoolSize = 1
 	p := newProcessWith(t, o, &lock.Options{TTL: 3 * time.Second})
 	var kept []*lock.Lease
@@ -505,7 +506,7 @@ func TestNothingRunsAfterClose(t *testing.T) {
 	opt := &lock.Options{TTL: time.Second}
 	var processes []*process
 	for range 4 {
-		p, err := connect(redis.NewClient(recommended(server.Addr())), opt)
+		p, err := connect(redis.NewClient(recommended.Redis(server.Addr())), opt)
 		if err != nil {
 			t.Fatal(err)
 		}

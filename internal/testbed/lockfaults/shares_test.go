@@ -16,6 +16,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/recommended"
 	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/lock"
 )
@@ -232,7 +233,7 @@ var engines = map[string]func(t *testing.T, seed uint64) func() lease.Backend{
 func sharesOnRedis(t *testing.T, through func(*redis.Options) *redis.Options) func() lease.Backend {
 	server := testbed.StartRedis(t, nil)
 	return func() lease.Backend {
-		c := recommended(server.Addr())
+		c := recommended.Redis(server.Addr())
 		if through != nil {
 			c = through(c)
 		}

@@ -1,0 +1,254 @@
+package electionfaults
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/faultnet"
+)
+
+const (
+	// slack is how much later than promised something may be seen on a busy machine.
+	slack = 4 * time.Second
+
+	// eventually bounds the wait for what must happen, but has no promised time.
+	eventually = time.Minute
+
+	// leastTTL is the shortest that etcd keeps.
+	leastTTL = 2 * time.Second
+
+	name = "billing"          // of the election
+	key  = "election/" + name // of its claims
+)
+
+// ends has something close with the test, which it must do in good order.
+func ends(t testing.TB, end func(context.Context) error) {
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), eventually)
+		defer cancel()
+		if err := end(ctx); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// soon returns a context that ends with the test, or with the wait for what must happen.
+func soon(t testing.TB) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), eventually)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// wait returns when done reports true.
+func wait(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for give := time.Now().Add(eventually); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(give) {
+			t.Fatalf("did not happen within %v: %s", eventually, what)
+		}
+	}
+}
+
+func must(t testing.TB, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
+
+// newNetwork returns a network that ends with the test, after the candidates that join from now on. The
+// test must heal it, so that they can end in good order.
+func newNetwork(t *testing.T) *faultnet.Network {
+	n := faultnet.New(faultnet.Seed(t))
+	t.Cleanup(n.Close)
+	return n
+}
+
+// candidate is an Election with a client and a backend of its own, and what its hooks were told.
+type candidate struct {
+	*node
+	*election.Election
+	id   string
+	stop func() time.Duration // of run
+
+	mu                     sync.Mutex
+	ended, drained, health []election.Info
+	failed                 int // tries to stand, and renewals
+}
+
+// join makes a candidate that reaches the servers by a route. It ends with the test, and must do so
+// cleanly.
+func join(t testing.TB, s store, c election.Candidate, o election.Options, r *route) *candidate {
+	t.Helper()
+	n, err := connect(s, r)
+	must(t, err)
+	ends(t, n.end)
+	p := &candidate{node: n, id: c.ID}
+	note := func(list *[]election.Info) func(election.Info) {
+		return func(i election.Info) {
+			p.mu.Lock()
+			defer p.mu.Unlock()
+			*list = append(*list, i)
+		}
+	}
+	failed := func(i election.Info) {
+		if i.Err == nil {
+			return
+		}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.failed++
+	}
+	o.Hooks = &election.Hooks{
+		Ended: note(&p.ended), Drained: note(&p.drained), Health: note(&p.health), Renewed: failed, Failed: failed,
+	}
+	p.Election, err = election.New(n.leases, name, c, &o)
+	must(t, err)
+	ends(t, p.Close)
+	return p
+}
+
+// told returns a copy of what a hook was told.
+func (p *candidate) told(list *[]election.Info) []election.Info {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return append([]election.Info(nil), *list...)
+}
+
+// failures returns how often standing or a renewal has failed.
+func (p *candidate) failures() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.failed
+}
+
+// run has the candidate stand in the background and lead by the chronicle, until it is told to stop or
+// the test ends. stop returns when Run has, and tells how long that took.
+func (p *candidate) run(t testing.TB, c *chronicle, windUp time.Duration) {
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() {
+		done <- p.Run(ctx, func(ctx context.Context, term election.Term) error {
+			c.lead(ctx, p.id, term, 0, windUp)
+			return nil
+		})
+	}()
+	var once sync.Once
+	var took time.Duration
+	p.stop = func() time.Duration {
+		once.Do(func() {
+			start := time.Now()
+			cancel()
+			select {
+			case err := <-done:
+				if !errors.Is(err, context.Canceled) {
+					t.Errorf("%s: Run: %v", p.id, err)
+				}
+			case <-time.After(eventually):
+				t.Errorf("%s: Run does not return", p.id)
+			}
+			took = time.Since(start)
+		})
+		return took
+	}
+	t.Cleanup(func() { p.stop() })
+}
+
+// start has n candidates stand, with ids from "a" on.
+func start(t testing.TB, s store, c *chronicle, n int, o election.Options) (list []*candidate) {
+	t.Helper()
+	for i := range n {
+		p := join(t, s, election.Candidate{ID: string(rune('a' + i))}, o, nil)
+		p.run(t, c, 0)
+		list = append(list, p)
+	}
+	return list
+}
+
+// handOver has the leader, which is one of a list, stop and returns how long it took until the next one
+// led.
+func handOver(t testing.TB, c *chronicle, list []*candidate) time.Duration {
+	t.Helper()
+	leader := of(list, c.led(t).id)
+	asked := time.Now()
+	leader.stop()
+	return c.after(t, asked).began.Sub(asked)
+}
+
+// waiting returns when at least n candidates wait.
+func waiting(t testing.TB, p *candidate, n int) {
+	t.Helper()
+	ctx := soon(t)
+	wait(t, "candidates wait", func() bool {
+		s, err := p.leases.Inspect(ctx, key)
+		return err == nil && s.Waiting >= n
+	})
+}
+
+// resign ends a term. On a busy machine the release may go on in the background.
+func resign(l *election.Leadership) error {
+	if err := l.Resign(context.Background()); err != nil && !errors.Is(err, election.ErrUncertain) {
+		return err
+	}
+	return nil
+}
+
+// of returns the candidate with an id.
+func of(list []*candidate, id string) *candidate {
+	for _, p := range list {
+		if p.id == id {
+			return p
+		}
+	}
+	return nil
+}
+
+// stalled holds everything back until it is lifted.
+var stalled = faultnet.Faults{Stall: true}
+
+// partitions are ways to lose touch with the servers.
+var partitions = map[string]faultnet.Rules{
+	"cut":       {Cut: true},
+	"half-open": {HalfOpen: true},
+	"stalled":   {Requests: stalled, Replies: stalled},
+	"deaf":      {Replies: stalled},
+}
+
+// group is goroutines that a test waits for.
+type group struct{ sync.WaitGroup }
+
+// wait returns when all have ended, which they must do soon.
+func (g *group) wait(t testing.TB) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.Wait()
+	}()
+	select {
+	case <-done:
+	case <-time.After(eventually):
+		t.Fatal("goroutines of the test do not end")
+	}
+}
+
+// quantile returns the p-th percentile.
+func quantile(list []time.Duration, p int) time.Duration {
+	sorted := slices.Sorted(slices.Values(list))
+	return sorted[(len(sorted)-1)*p/100].Round(10 * time.Microsecond)
+}
+
+func causeOf(err error) election.Cause {
+	var lost *election.LostError
+	if errors.As(err, &lost) {
+		return lost.Cause
+	}
+	return 0
+}
