@@ -34,6 +34,20 @@ func (p *Policy) Decide(state []int64, now int64, op *Op) Decision {
 	return d
 }
 
+// Rest returns how long it takes until nothing of a state counts any more, if nobody comes: what an
+// engine may forget then. The state may be brought to the present by it.
+func (p *Policy) Rest(state []int64, now int64) time.Duration {
+	var most int64
+	for i := range p.rules {
+		r := &p.rules[i]
+		w := state[r.At : r.At+r.words()]
+		if at := r.roll(w, now); r.rest(w, at) > 0 {
+			most = max(most, at-now+r.rest(w, at))
+		}
+	}
+	return micros(most)
+}
+
 // answer is what one rule says.
 type answer struct {
 	words []int64
@@ -52,7 +66,7 @@ func (a *answer) ask(r *Rule, now int64, op *Op) {
 func (a *answer) apply(r *Rule, op *Op, allowed bool) {
 	switch {
 	case op.Kind == OpTake && allowed && a.fits, op.Kind == OpCharge:
-		r.take(a.words, op.N)
+		r.take(a.words, a.now, op.N)
 	case op.Kind == OpGive:
 		r.give(a.words, a.now, op.N)
 	}

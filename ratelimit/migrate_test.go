@@ -53,3 +53,23 @@ func TestSlidingWindowOfAnotherPolicy(t *testing.T) {
 		}
 	}
 }
+
+// What is charged beyond a burst is a debt, of a burst at most, however long that takes to refill.
+func TestDebt(t *testing.T) {
+	const day = int64(24 * time.Hour / time.Microsecond)
+	p, err := NewPolicy(Limit{Name: "l", N: 10, Per: 24 * time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ charged, days int64 }{{10, 0}, {15, 12}, {20, 24}, {200, 24}} {
+		state := make([]int64, p.Words())
+		for range c.charged / 5 {
+			p.Decide(state, begin, &Op{Policy: p, Kind: OpCharge, N: 5})
+		}
+		free := begin + c.days*day/24 + day/10 // of the debt, and one unit more
+		d := p.Decide(state, begin, &Op{Policy: p, Kind: OpTake, N: 1})
+		if late := d.RetryAfter - micros(free-begin); d.Allowed || late < 0 || late > time.Hour {
+			t.Errorf("%d charged: %+v, want to wait %v", c.charged, d, micros(free-begin))
+		}
+	}
+}

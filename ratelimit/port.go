@@ -32,9 +32,8 @@ type Local interface {
 
 // Capabilities says how an engine decides.
 type Capabilities struct {
-	Clock bool          // it decides by one clock for all processes
-	Skew  time.Duration // without: how far the clocks of processes may be apart
-	Block bool          // it is too slow to ask for each call: limiters take allowances
+	Clock bool // it decides by one clock for all processes; without it each decides by its own
+	Block bool // it is too slow to be asked for each call: limiters take allowances
 }
 
 // OpKind tells ops apart.

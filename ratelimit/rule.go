@@ -75,7 +75,7 @@ const maxWait = int64(MaxWait / time.Microsecond)
 func (r *Rule) roll(w []int64, now int64) int64 {
 	switch r.Algorithm {
 	case TokenBucket:
-		if w[0]-now > r.Burst.Whole+maxWait+1 {
+		if w[0]-now > 2*(r.Burst.Whole+maxWait) {
 			w[0], w[1] = now+r.Burst.Whole, r.Burst.Frac
 		}
 		if w[1] >= r.Den { // a fraction that another policy has counted
@@ -165,11 +165,15 @@ func (r *Rule) slide(w []int64, now, n int64) int64 {
 // policy may have counted more, and the products must be exact.
 func (r *Rule) counted(w []int64) (before, in int64) { return min(w[1], r.N), min(w[2], r.N) }
 
-// take counts n units. The words have been rolled.
-func (r *Rule) take(w []int64, n int64) {
+// take counts n units. The words have been rolled. What is charged may put a bucket into a debt, of the
+// time of its burst at most.
+func (r *Rule) take(w []int64, now, n int64) {
 	switch r.Algorithm {
 	case TokenBucket:
 		s := r.add(Span{w[0], w[1]}, r.Cost(n))
+		if most := now + 2*r.Burst.Whole + maxWait; s.Whole > most {
+			s = Span{most, 0}
+		}
 		w[0], w[1] = s.Whole, s.Frac
 	case FixedWindow, StrictWindow:
 		w[1] = min(w[1]+n, r.N)

@@ -71,7 +71,7 @@ func (t *Table) Decide(op Op) Decision {
 func (s *shard) enter(size int, op *Op, hash uint64, now int64) *state {
 	looked := 0
 	for key, st := range s.states {
-		if looked++; st.idle(now) {
+		if looked++; st.policy.Rest(st.words, now) == 0 {
 			delete(s.states, key)
 		}
 		if looked >= probes && len(s.states) < size || looked >= 10*probes {
@@ -103,16 +103,4 @@ func (st *state) use(p *Policy) {
 		clear(st.words)
 	}
 	st.policy = p
-}
-
-// idle reports whether nothing counts any more.
-func (st *state) idle(now int64) bool {
-	for i := range st.policy.rules {
-		r := &st.policy.rules[i]
-		w := st.words[r.At : r.At+r.words()]
-		if at := r.roll(w, now); r.rest(w, at) > 0 {
-			return false
-		}
-	}
-	return true
 }
