@@ -48,6 +48,11 @@
 // both find [membership.Member] Weight in the endpoints. weighted_round_robin goes by what the servers
 // report of their load instead. A balancer of your own reads all of the member with [MemberOf].
 //
+// # Limits
+//
+// A [Limiter] makes interceptors for servers of a limit of package ratelimit: who is over it is refused
+// with RESOURCE_EXHAUSTED, and told when to come again.
+//
 // # What it does not promise
 //
 // A call may reach a member that has died or has left, and one that has left the group may still be
