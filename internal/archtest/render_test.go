@@ -9,7 +9,7 @@ import (
 
 // identifier takes the name out of a line of the API: the kind, the name with its type if it is a
 // field or a method, and the rest.
-var identifier = regexp.MustCompile(`^\w+ (?:\w+\.|\(\*?\w+\) )?(\w+)`)
+var identifier = regexp.MustCompile(`^\w+ (?:\w+\.|\(\*?\w+(?:\[[\w, ]+\])?\) )?(\w+)`)
 
 // TestDocsRender reads every public package as a user does, with go doc, and looks for each
 // exported name in what it prints.
@@ -53,11 +53,11 @@ func unrendered(path string, api []string, text string) []string {
 }
 
 func TestUnrendered(t *testing.T) {
-	api := []string{"const Max", "field Options.TTL time.Duration", "func New(int) error", "method (*T) Do(int) error"}
-	if bad := unrendered("p", api, "const Max = 1\ntype Options struct { TTL int }\nfunc New(n int) error\nfunc (t *T) Do(n int)"); len(bad) != 0 {
+	api := []string{"const Max", "field Options.TTL time.Duration", "func New(int) error", "method (*T) Do(int) error", "method (*G[K, V]) Get(K) V"}
+	if bad := unrendered("p", api, "const Max = 1\ntype Options struct { TTL int }\nfunc New(n int) error\nfunc (t *T) Do(n int)\nfunc (g *G[K, V]) Get(k K)"); len(bad) != 0 {
 		t.Errorf("all is there: %q", bad)
 	}
-	if bad := unrendered("p", api, "const Maximum, TTLs, Newer, Done"); len(bad) != 4 {
+	if bad := unrendered("p", api, "const Maximum, TTLs, Newer, Done, Got"); len(bad) != 5 {
 		t.Errorf("nothing is there: %q", bad)
 	}
 }
