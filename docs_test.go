@@ -18,7 +18,7 @@ var (
 	codeSpan = regexp.MustCompile("`([^`\n]+)`")
 	// testName is a test as docs/guarantees.md writes it: lock.TestDo, or Leases/grant/held for a
 	// case of the conformance suite.
-	testName = regexp.MustCompile(`^(?:(\w+)\.((?:Test|Fuzz|Example|Benchmark)\w*)|(?:Leases|Fences)/(.+))$`)
+	testName = regexp.MustCompile(`^(?:(\w+)\.((?:Test|Fuzz|Example|Benchmark)\w*)|(?:Leases|Fences|Limits)/(.+))$`)
 )
 
 // TestGuaranteesNameRealTests looks up each test that docs/guarantees.md mentions.

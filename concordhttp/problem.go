@@ -7,7 +7,6 @@ import (
 	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
 	"time"
 
 	"github.com/concord-go/concord/fence"
@@ -33,23 +32,28 @@ type problem struct {
 
 // refuse writes the answer to a request that was not let through. The error itself stays here: it
 // may say things about the engine that are not the client's.
-func refuse(w http.ResponseWriter, i Info, retryAfter time.Duration) {
+func refuse(w http.ResponseWriter, i Info, wait time.Duration) {
 	r := refusals[i.Outcome]
 	p := problem{Type: problemBase + string(i.Outcome), Title: r.title, Status: r.status, Detail: r.detail}
 	if i.Outcome == FencedOut {
 		p.Resource, p.Token, p.Mark = url.PathEscape(i.Resource), i.Token.String(), i.Mark.String()
 	}
-	body, err := json.Marshal(p)
-	if err != nil { // it has nothing but text
+	if i.Outcome == Unavailable {
+		w.Header().Set(headerRetryAfter, retryAfter(wait))
+	}
+	answer(w, r.status, p)
+}
+
+// answer writes a problem.
+func answer(w http.ResponseWriter, status int, problem any) {
+	body, err := json.Marshal(problem)
+	if err != nil { // it has nothing but text and numbers
 		body = nil
 	}
 	h := w.Header()
 	h.Set("Content-Type", problemMedia)
 	h.Set("Cache-Control", "no-store")
-	if i.Outcome == Unavailable {
-		h.Set("Retry-After", strconv.FormatInt(int64((retryAfter+time.Second-1)/time.Second), 10))
-	}
-	w.WriteHeader(r.status)
+	w.WriteHeader(status)
 	_, _ = w.Write(body) // a client that is gone needs no answer
 }
 

@@ -13,10 +13,11 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lock"
 	"github.com/concord-go/concord/membership"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // The attributes. Each has few values, which are those below, the kinds of package lock, the causes
-// of a loss, and the name that the program has given.
+// of a loss, the sources of a decision, and names that the program has given.
 const (
 	nameKey        = attribute.Key("concord.name")
 	outcomeKey     = attribute.Key("concord.outcome")
@@ -29,6 +30,8 @@ const (
 	healthyKey     = attribute.Key("concord.election.healthy")
 	stayEndKey     = attribute.Key("concord.membership.end")
 	againKey       = attribute.Key("concord.membership.again")
+	sourceKey      = attribute.Key("concord.ratelimit.source")
+	limitKey       = attribute.Key("concord.ratelimit.limit")
 )
 
 // labels are the attributes that are added to those of each measurement and span.
@@ -60,6 +63,8 @@ const (
 	late        outcome = "late"
 	raised      outcome = "raised"
 	fencedOut   outcome = "fenced_out"
+	allowed     outcome = "allowed"
+	refused     outcome = "refused"
 	invalid     outcome = "invalid"
 	cancelled   outcome = "cancelled"
 	closed      outcome = "closed"
@@ -76,7 +81,9 @@ var outcomes = []struct {
 }{
 	{fence.ErrFenced, fencedOut},
 	{lock.ErrUncertain, uncertain},
+	{ratelimit.ErrUncertain, uncertain},
 	{lock.ErrUnavailable, unavailable},
+	{ratelimit.ErrUnavailable, unavailable},
 	{lock.ErrHeld, held},
 	{lock.ErrQueueFull, queueFull},
 	{lock.ErrConflict, conflict},
@@ -85,6 +92,7 @@ var outcomes = []struct {
 	{membership.ErrTooMany, tooMany},
 	{lock.ErrNotHeld, notHeld},
 	{lock.ErrClosed, closed},
+	{ratelimit.ErrClosed, closed},
 	{lock.ErrInvalid, invalid},
 	{fence.ErrInvalid, invalid},
 	{context.Canceled, cancelled},

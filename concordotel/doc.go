@@ -6,6 +6,7 @@
 //
 //	billing, err := concordotel.Election(&concordotel.Options{Name: "billing"})
 //	replicas, err := concordotel.Membership(&concordotel.Options{Name: "api"})
+//	calls, err := concordotel.RateLimit(&concordotel.Options{Name: "public"})
 //	marks, err := concordotel.Marks(be.Fences(), nil)
 //
 // Whatever is given hooks of its own does not log any more; the JoinHooks above, which each package
@@ -22,8 +23,9 @@
 // that are known in advance. A token is left out of spans too: it tells little without its key, and
 // the log has both.
 //
-// Options.Name is what the program chooses to export instead, to tell one election, group or use of
-// locks from another.
+// Options.Name is what the program chooses to export instead, to tell one election, group, limiter or use
+// of locks from another. The names of the limits of a policy are exported: they are the program's
+// constants.
 //
 // # Spans
 //

@@ -20,7 +20,7 @@ const maxName = 64
 // Options say where spans and metrics go. nil means all defaults.
 type Options struct {
 	// Name becomes the attribute concord.name of everything that is made with these options, and tells
-	// one election, group or use of locks from another: at most 64 bytes of printable ASCII. It is
+	// one election, group, limiter or use of locks from another: at most 64 bytes of printable ASCII. It is
 	// exported as it is, so choose one of a few names that the program knows in advance, and never
 	// a key. The default is none, without the attribute.
 	Name string

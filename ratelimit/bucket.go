@@ -18,7 +18,9 @@ func (p *Policy) bucket(w []int64, now int64, op *Op) Decision {
 	} else {
 		d.RetryAfter = micros(over)
 	}
-	d.Remaining = r.left(w, now)
+	if d.Remaining = r.left(w, now); d.Allowed && d.Remaining == 0 {
+		d.NextAfter = micros(r.retry(w, now, 1))
+	}
 	d.ResetAfter = micros(r.sub(at, Span{now, 0}).up())
 	return d
 }

@@ -57,6 +57,10 @@ type answer struct {
 }
 
 func (a *answer) ask(r *Rule, now int64, op *Op) {
+	if op.N > r.Most { // never fits; only a shadow limit may be so small
+		a.retry = max(1, r.rest(a.words, a.now))
+		return
+	}
 	if a.retry = r.retry(a.words, a.now, op.N); a.retry > 0 {
 		a.retry += a.now - now
 	}
@@ -66,14 +70,15 @@ func (a *answer) ask(r *Rule, now int64, op *Op) {
 func (a *answer) apply(r *Rule, op *Op, allowed bool) {
 	switch {
 	case op.Kind == OpTake && allowed && a.fits, op.Kind == OpCharge:
-		r.take(a.words, a.now, op.N)
+		r.take(a.words, a.now, min(op.N, r.Most))
 	case op.Kind == OpGive:
-		r.give(a.words, a.now, op.N)
+		r.give(a.words, a.now, min(op.N, r.Most))
 	}
 }
 
 // describe fills in the limit that matters most: of a refusal the one that makes one wait longest, else
-// the one with the least left. Shadow limits matter least.
+// the one with the least left, and among those without any the one that has a unit again last. Shadow
+// limits matter least.
 func (p *Policy) describe(d *Decision, answers []answer) {
 	best := -1
 	for i := range answers {
@@ -92,8 +97,11 @@ func (p *Policy) describe(d *Decision, answers []answer) {
 	d.Limit = p.limits[best].Name
 	d.Remaining = r.left(a.words, a.now)
 	d.ResetAfter = micros(r.rest(a.words, a.now))
-	if !d.Allowed {
+	switch {
+	case !d.Allowed:
 		d.RetryAfter = micros(a.retry)
+	case d.Remaining == 0:
+		d.NextAfter = micros(r.retry(a.words, a.now, 1))
 	}
 }
 
@@ -106,7 +114,11 @@ func (p *Policy) prefers(allowed bool, answers []answer, i, j int) bool {
 		return answers[i].retry > answers[j].retry
 	}
 	left := func(k int) int64 { return p.rules[k].left(answers[k].words, answers[k].now) }
-	return left(i) < left(j)
+	if a, b := left(i), left(j); a != b || a > 0 {
+		return a < b
+	}
+	next := func(k int) int64 { return p.rules[k].retry(answers[k].words, answers[k].now, 1) }
+	return next(i) > next(j)
 }
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }

@@ -123,7 +123,7 @@ func TestBounds(t *testing.T) {
 		start := now
 		greedy := r.IntN(2) == 0
 		for range 300 {
-			n := 1 + r.Int64N(min(p.largest(), 1+r.Int64N(4)))
+			n := 1 + r.Int64N(min(p.most, 1+r.Int64N(4)))
 			d := p.Decide(state, now, &Op{Policy: p, Kind: OpTake, N: n})
 			if d.Allowed {
 				log = append(log, admitted{now, n})
@@ -170,7 +170,7 @@ func TestBounds(t *testing.T) {
 			if l.Algorithm == StrictWindow {
 				least = (now-start)*l.N/(per+per/strictParts+strictParts) - 2*l.N
 			}
-			if l.Algorithm != SlidingWindow && p.largest() <= 4 && l.N >= 1 && sum < least/4 {
+			if l.Algorithm != SlidingWindow && p.most <= 4 && l.N >= 1 && sum < least/4 {
 				t.Errorf("seed %d: %+v: %d in %v, want %d", seed, l, sum, micros(now-start), least)
 			}
 		}
@@ -205,6 +205,63 @@ func TestAllOrNothing(t *testing.T) {
 	} {
 		if got := take(c.at, c.n); len(got) < len(c.want) || got[:len(c.want)] != c.want {
 			t.Errorf("step %d: %q, want %q", i, got, c.want)
+		}
+	}
+}
+
+// Of several limits that are used up, the one is named that has a unit again last.
+func TestUsedUp(t *testing.T) {
+	limits := []Limit{
+		{Name: "second", N: 2, Per: time.Second},
+		{Name: "minute", N: 2, Per: time.Minute},
+		{Name: "quarter", N: 2, Per: 15 * time.Second, Algorithm: FixedWindow},
+		{Name: "shadow", N: 2, Per: time.Hour, Shadow: true},
+	}
+	for range len(limits) {
+		limits = append(limits[1:], limits[0])
+		p, err := NewPolicy(limits...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := make([]int64, p.Words())
+		for left := range int64(2) {
+			d := p.Decide(state, begin, &Op{Policy: p, Kind: OpTake, N: 1})
+			if !d.Allowed || d.Remaining != 1-left || left == 0 && d.NextAfter != 0 || left == 1 && (d.Limit != "minute" || d.NextAfter != 30*time.Second) {
+				t.Errorf("%+v", d)
+			}
+		}
+	}
+}
+
+// When nothing is left, it is said when a unit is there again: to the microsecond, for one limit and for
+// several.
+func TestNextAfter(t *testing.T) {
+	for _, limits := range [][]Limit{
+		{{Name: "l", N: 3, Per: time.Second, Burst: 2}},
+		{{Name: "l", N: 7, Per: time.Minute, Algorithm: FixedWindow}},
+		{{Name: "l", N: 7, Per: time.Minute, Algorithm: SlidingWindow}},
+		{{Name: "l", N: 7, Per: time.Minute, Algorithm: StrictWindow}},
+		{{Name: "l", N: 3, Per: time.Second}, {Name: "m", N: 3, Per: time.Minute, Algorithm: FixedWindow}},
+	} {
+		p, err := NewPolicy(limits...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, now := make([]int64, p.Words()), begin
+		take := func(now int64) Decision { return p.Decide(state, now, &Op{Policy: p, Kind: OpTake, N: 1}) }
+		for range 20 {
+			d := take(now)
+			for ; d.Allowed && d.Remaining > 0; d = take(now) {
+				now += 1234
+			}
+			after := d.NextAfter.Microseconds()
+			if !d.Allowed || after <= 0 {
+				t.Fatalf("%v: %+v", limits, d)
+			}
+			if early := take(now + after - 1); early.Allowed {
+				t.Errorf("%v: allowed before %v", limits, d.NextAfter)
+			}
+			now += after
 		}
 	}
 }
@@ -289,5 +346,27 @@ func BenchmarkDecide(b *testing.B) {
 	for b.Loop() {
 		now++
 		p.Decide(state, now, &Op{Policy: p, Kind: OpTake, N: 1})
+	}
+}
+
+// A shadow limit that is smaller than what calls cost refuses nothing, and overflows nothing.
+func TestSmallShadow(t *testing.T) {
+	for a := TokenBucket; a <= StrictWindow; a++ {
+		p, err := NewPolicy(
+			Limit{Name: "real", N: MaxUnits, Per: time.Microsecond, Burst: 0},
+			Limit{Name: "shadow", N: 2, Per: 366 * 24 * time.Hour, Algorithm: a, Shadow: true},
+		)
+		if err != nil {
+			t.Fatal(err)
+		}
+		state := make([]int64, p.Words())
+		now := begin
+		for i, kind := range []OpKind{OpTake, OpPeek, OpCharge, OpTake, OpGive, OpTake} { // it never fits
+			now += 10
+			d := p.Decide(state, now, &Op{Policy: p, Kind: kind, N: MaxUnits})
+			if asks := kind == OpTake || kind == OpPeek; !d.Allowed || (d.Shadow == "shadow") != asks {
+				t.Errorf("%v, %d: %+v", a, i, d)
+			}
+		}
 	}
 }

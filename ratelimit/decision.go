@@ -29,6 +29,7 @@ type Decision struct {
 	Shadow     string        // a shadow limit that would have refused, or ""
 	Remaining  int64         // units of Limit left now
 	RetryAfter time.Duration // refused: when the same call could be allowed, if nobody else calls
+	NextAfter  time.Duration // allowed, and nothing left: when a unit of Limit is left again, if nobody calls
 	ResetAfter time.Duration // when all of Limit is there again, if nobody calls
 	Wait       time.Duration // reserved: how long to wait before going on
 	Source     Source        // who decided

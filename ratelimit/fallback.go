@@ -57,7 +57,7 @@ func (f *fallback) decide(op *Op) Decision {
 	case f.closed != "":
 		d.Allowed, d.Limit, d.RetryAfter = false, f.closed, fallbackRetry
 	case f.share == nil:
-	case op.N > f.share.largest():
+	case op.N > f.share.most:
 		d.Allowed, d.Limit, d.RetryAfter = false, f.share.limits[0].Name, fallbackRetry
 	default:
 		o := *op

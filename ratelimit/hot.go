@@ -158,7 +158,7 @@ func (h *hot) fill(ctx context.Context, a *allowance, op *Op) (Decision, error) 
 	start := time.Now()
 	h.size(a, start)
 	block := *op
-	block.N = min(max(a.want, op.N), h.policy.largest())
+	block.N = min(max(a.want, op.N), h.policy.most)
 	d, err := h.exact(ctx, &block)
 	if err == nil && !d.Allowed && block.N > op.N {
 		a.want, block.N, start = 1, op.N, time.Now()

@@ -63,6 +63,6 @@ type Limit struct {
 	// Down says what is decided while the engine does not answer: [Open] unless set.
 	Down Down
 
-	// Shadow limits are counted and told of, and refuse nothing.
+	// Shadow limits are counted and told of, and refuse nothing: what does not fit is not counted.
 	Shadow bool
 }

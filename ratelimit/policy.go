@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math/bits"
@@ -35,6 +36,7 @@ type Policy struct {
 	rules  []Rule
 	words  int
 	shape  string
+	most   int64 // the largest cost that a call can have
 
 	version int64     // of the change by which it came into force, see SetPolicy
 	how     Migration // of states of earlier versions
@@ -52,7 +54,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 		return ok
 	}
 	check(len(limits) >= 1 && len(limits) <= MaxLimits, "limits", "must be 1 to %d", MaxLimits)
-	p := &Policy{limits: append([]Limit(nil), limits...), words: 1}
+	p := &Policy{limits: append([]Limit(nil), limits...), words: 1, most: MaxUnits}
 	names := map[string]bool{}
 	for i := range p.limits {
 		l := &p.limits[i]
@@ -75,6 +77,9 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 		}
 		if !ok {
 			continue
+		}
+		if !l.Shadow {
+			p.most = min(p.most, cmp.Or(l.Burst, l.N))
 		}
 		r, problem := l.rule()
 		if check(problem == "", of("N"), "%s", problem) {
@@ -111,31 +116,17 @@ func (p *Policy) Version() int64 { return p.version }
 // Limits returns a copy of the limits, filled in.
 func (p *Policy) Limits() []Limit { return append([]Limit(nil), p.limits...) }
 
-// largest returns the largest cost that a call can have.
-func (p *Policy) largest() int64 {
-	n := int64(MaxUnits)
-	for i := range p.limits {
-		l := &p.limits[i]
-		if l.Algorithm == TokenBucket {
-			n = min(n, l.Burst)
-		} else {
-			n = min(n, l.N)
-		}
-	}
-	return n
-}
-
 // validate refuses a cost that can never be allowed.
 func (p *Policy) validate(n int64) error {
-	if most := p.largest(); n < 1 || n > most {
-		return &InvalidError{Field: "n", Problem: fmt.Sprintf("must be 1 to %d, the smallest burst of the policy", most)}
+	if n < 1 || n > p.most {
+		return &InvalidError{Field: "n", Problem: fmt.Sprintf("must be 1 to %d, the smallest burst of the policy", p.most)}
 	}
 	return nil
 }
 
 // rule compiles a limit whose fields are in bounds, or says what is wrong with them together.
 func (l *Limit) rule() (Rule, string) {
-	r := Rule{Algorithm: l.Algorithm, N: l.N, Per: int64(l.Per / time.Microsecond), Shadow: l.Shadow}
+	r := Rule{Algorithm: l.Algorithm, N: l.N, Most: cmp.Or(l.Burst, l.N), Per: int64(l.Per / time.Microsecond), Shadow: l.Shadow}
 	switch l.Algorithm {
 	case TokenBucket:
 		g := gcd(r.Per, l.N)

@@ -27,6 +27,7 @@ type Backend interface {
 // Local is implemented by engines that answer at once. It is Apply of one op; ok is false if that has
 // to be asked.
 type Local interface {
+	// Decide executes the op, or says that it has to be asked.
 	Decide(op Op) (d Decision, ok bool)
 }
 
@@ -53,14 +54,14 @@ type Op struct {
 	Kind    OpKind
 	Key     string // 1 to MaxKey bytes of any value
 	Policy  *Policy
-	N       int64         // units: at least 1, but 0 for a Reset
+	N       int64         // units: 1 to the smallest Rule.Most of a limit that refuses, but 0 for a Reset
 	MaxWait time.Duration // Take: how long the caller would wait; whole microseconds
 }
 
 // Outcome is the answer to an op.
 type Outcome struct {
-	Decision Decision
-	Err      error
+	Decision Decision // if Err is nil
+	Err      error    // the op was not answered
 }
 
 // MaxKey is how many bytes a key has at most.

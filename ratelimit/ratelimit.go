@@ -57,6 +57,9 @@ func (l *Limiter) policy(p *Policy) (*policy, error) {
 // New returns a limiter of policy on b, which stays the caller's. Nothing is sent before the first
 // call.
 //
+// Limiters on one engine that are asked about the same key count together. Give the keys of each a
+// beginning of their own where that is not meant.
+//
 // Arguments and options that are out of bounds are reported all at once, each as an [*InvalidError].
 func New(b Backend, p *Policy, o *Options) (*Limiter, error) {
 	var errs []error
@@ -180,7 +183,13 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // and Source says so. The call may then have been counted or not. The error matches the error of ctx,
 // [ErrInvalid] or [ErrClosed]; nothing was decided then.
 func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
-	return l.decide(ctx, "allow", Op{Kind: OpTake, Key: key, N: n})
+	op := Op{Kind: OpTake, Key: key, N: n, Policy: l.force.Load().Policy}
+	if l.local != nil && l.opt.Hooks.Decided == nil && op.sound() && ctx.Err() == nil && !l.closed.Load() {
+		if d, ok := l.local.Decide(op); ok { // the short way, as the long one takes half as long again
+			return d, nil
+		}
+	}
+	return l.decide(ctx, "allow", op)
 }
 
 // Peek is AllowN, and counts nothing.
@@ -272,6 +281,11 @@ func (l *Limiter) change(ctx context.Context, verb string, op Op) error {
 		return wrap(verb, op.Key, err)
 	}
 	return nil
+}
+
+// sound reports whether there is nothing to validate.
+func (o *Op) sound() bool {
+	return len(o.Key) >= 1 && len(o.Key) <= MaxKey && o.N >= 1 && o.N <= o.Policy.most
 }
 
 func (o *Op) validate() error {

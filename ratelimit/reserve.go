@@ -65,7 +65,7 @@ func (r *Reservation) Settle(ctx context.Context, n int64) error {
 	if n < r.n {
 		op = Op{Kind: OpGive, Key: r.key, N: r.n - n}
 	}
-	op.N = min(op.N, r.limiter.force.Load().counted().largest())
+	op.N = min(op.N, r.limiter.force.Load().counted().most)
 	if err := r.limiter.change(ctx, verb, op); err != nil {
 		return err
 	}

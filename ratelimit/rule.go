@@ -6,7 +6,10 @@ import (
 )
 
 // Span is an exact time: Whole microseconds and a fraction of Den parts of one, see [Rule].
-type Span struct{ Whole, Frac int64 }
+type Span struct {
+	Whole int64 // microseconds
+	Frac  int64 // parts, 0 to Rule.Den - 1
+}
 
 // Rule is a compiled limit, for engines: [Policy.Decide] is what it means. All numbers are whole, times
 // are microseconds, instants count from 1970.
@@ -20,6 +23,7 @@ type Span struct{ Whole, Frac int64 }
 type Rule struct {
 	Algorithm Algorithm
 	N         int64
+	Most      int64 // the burst in units, or N: what costs more never fits, and is given and charged as this
 	Per       int64
 	Shadow    bool
 	Num, Den  int64 // TokenBucket: one unit takes Num/Den µs, in lowest terms

@@ -9,6 +9,7 @@ import (
 	"github.com/concord-go/concord/backend/memorybackend"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // newMemory is a fresh memory backend, the reference.
@@ -37,4 +38,8 @@ func TestFences(t *testing.T) {
 
 func BenchmarkLeases(b *testing.B) {
 	backendtest.BenchLeases(b, func(b *testing.B) lease.Backend { return newMemory(b).Leases() })
+}
+
+func TestLimits(t *testing.T) {
+	backendtest.Limits(t, func(t *testing.T) ratelimit.Backend { return newMemory(t).Limits() })
 }

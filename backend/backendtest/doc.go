@@ -1,5 +1,6 @@
 // Package backendtest is the conformance suite for authors of backends: one function a port.
-// A backend that passes keeps the promises which lock, election, membership and the guards build on.
+// A backend that passes keeps the promises which lock, election, membership, the guards and the rate
+// limits build on.
 //
 //	func TestLeases(t *testing.T) {
 //		backendtest.Leases(t, func(t *testing.T) lease.Backend {

@@ -6,6 +6,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"testing"
 	"time"
 
 	"github.com/concord-go/concord/lease"
@@ -30,20 +31,25 @@ type player struct {
 	log    []string
 }
 
+// seed is that of a random list of operations: BACKENDTEST_SEED repeats one.
+func seed(t *testing.T) uint64 {
+	t.Helper()
+	n := uint64(time.Now().UnixNano())
+	if text := os.Getenv("BACKENDTEST_SEED"); text != "" {
+		var err error
+		if n, err = strconv.ParseUint(text, 10, 64); err != nil {
+			t.Fatalf("BACKENDTEST_SEED: %v", err)
+		}
+	}
+	t.Logf("BACKENDTEST_SEED=%d", n)
+	return n
+}
+
 // randomAgreement compares the engine with the model after every step. Nothing lapses: all TTLs
 // are far longer than the case.
 func randomAgreement(r *rig) {
-	seed := uint64(time.Now().UnixNano())
-	if text := os.Getenv("BACKENDTEST_SEED"); text != "" {
-		n, err := strconv.ParseUint(text, 10, 64)
-		if err != nil {
-			r.Fatalf("BACKENDTEST_SEED: %v", err)
-		}
-		seed = n
-	}
-	r.Logf("BACKENDTEST_SEED=%d", seed)
 	p := &player{
-		rig: r, rng: rand.New(rand.NewPCG(seed, 0)),
+		rig: r, rng: rand.New(rand.NewPCG(seed(r.T), 0)),
 		keys: map[string]*modelKey{"lock": {limit: 1}}, names: []string{"lock"}, actors: map[string][]*actor{},
 	}
 	if r.caps.Limits {

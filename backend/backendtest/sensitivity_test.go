@@ -12,6 +12,7 @@ import (
 	"github.com/concord-go/concord/backend/backendtest"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // mutantVariable names the mutant that a second run of this test binary examines.
@@ -25,6 +26,9 @@ func TestMutants(t *testing.T) {
 	}
 	for name, m := range brokenMarks {
 		t.Run(name, func(t *testing.T) { notice(t, "TestFencesOfMutant", name, m.noticed) })
+	}
+	for name, m := range brokenRates {
+		t.Run(name, func(t *testing.T) { notice(t, "TestLimitsOfMutant", name, m.noticed) })
 	}
 }
 
@@ -61,4 +65,12 @@ func TestFencesOfMutant(t *testing.T) {
 		t.Skip("runs as a process of TestMutants")
 	}
 	backendtest.Fences(t, func(t *testing.T) fence.Marks { return m.make(newMemory(t).Fences()) })
+}
+
+func TestLimitsOfMutant(t *testing.T) {
+	m, ok := brokenRates[os.Getenv(mutantVariable)]
+	if !ok {
+		t.Skip("runs as a process of TestMutants")
+	}
+	backendtest.Limits(t, func(t *testing.T) ratelimit.Backend { return m.make(newMemory(t).Limits()) })
 }

@@ -11,87 +11,150 @@ import (
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
+	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/ratelimit"
 )
 
-// limits is the port of package ratelimit. etcd has no clock to decide by and no scripts: a decision is
-// made here, by this process's clock, and written if nobody else has written meanwhile. That is two
-// requests, one on a key without history, and one more for each writer who was faster. So limiters take
-// allowances.
+// limits is the port of package ratelimit. etcd has no clock to decide by and no scripts: decisions are
+// made here, by this process's clock, and written if nobody else has written meanwhile. All ops of this
+// process on a key that come while it is written make one such step. That is two requests, one on a key
+// without history, and one more for each other process that was faster. So limiters take allowances.
 type limits struct {
 	b      *Backend
 	leases *limitLeases
+
+	mu    sync.Mutex
+	lines map[string][]*limitCall // who waits for a key; present = somebody writes it
 }
 
 var _ ratelimit.Backend = (*limits)(nil)
 
-func newLimits(b *Backend) *limits { return &limits{b: b, leases: &limitLeases{b: b}} }
+func newLimits(b *Backend) *limits {
+	return &limits{b: b, leases: &limitLeases{b: b}, lines: map[string][]*limitCall{}}
+}
+
+const (
+	verbLimit = "rate limit"
+
+	// limitBatch is how many ops are decided in one step.
+	limitBatch = 1024
+)
+
+// limitCall is an op that waits to be decided.
+type limitCall struct {
+	ctx  context.Context
+	op   *ratelimit.Op // a copy: the caller may leave
+	done chan struct{} // closed when out is there
+	out  ratelimit.Outcome
+}
 
 // Capabilities implements [ratelimit.Backend].
 func (l *limits) Capabilities() ratelimit.Capabilities { return ratelimit.Capabilities{Block: true} }
 
-// Apply implements [ratelimit.Backend]: ops on one key one after the other, keys at the same time.
+// Apply implements [ratelimit.Backend].
 func (l *limits) Apply(ctx context.Context, ops []ratelimit.Op, out []ratelimit.Outcome) {
-	if len(ops) == 1 {
-		out[0] = l.decide(ctx, &ops[0])
+	if err := l.b.ready(ctx, verbLimit); err != nil {
+		for i := range out {
+			out[i] = ratelimit.Outcome{Err: err}
+		}
 		return
 	}
-	lines := map[string][]int{}
-	var keys []string
+	calls := make([]*limitCall, len(ops))
 	for i := range ops {
-		name := l.name(&ops[i])
-		if lines[name] == nil {
-			keys = append(keys, name)
-		}
-		lines[name] = append(lines[name], i)
+		op := ops[i]
+		calls[i] = &limitCall{ctx: ctx, op: &op, done: make(chan struct{})}
+		l.ask(calls[i])
 	}
-	var all sync.WaitGroup
-	turn := make(chan struct{}, limitsAtOnce)
-	for _, name := range keys {
-		turn <- struct{}{}
-		all.Go(func() {
-			defer func() { <-turn }()
-			for _, i := range lines[name] {
-				out[i] = l.decide(ctx, &ops[i])
+	for i, c := range calls {
+		select {
+		case <-c.done:
+			out[i] = c.out
+		case <-ctx.Done():
+			out[i] = ratelimit.Outcome{Err: fail(ctx, verbLimit, ctx.Err())}
+		}
+	}
+}
+
+// ask puts a call into the line of its key, and has somebody write if nobody does.
+func (l *limits) ask(c *limitCall) {
+	name := l.b.names.limit(c.op.Policy.Shape(), c.op.Key)
+	l.mu.Lock()
+	line, busy := l.lines[name]
+	l.lines[name] = append(line, c)
+	l.mu.Unlock()
+	if busy || l.b.work.start(func(ctx context.Context) { l.write(ctx, name) }) {
+		return
+	}
+	for _, c := range l.take(name, true) { // closed meanwhile
+		c.end(ratelimit.Decision{}, &opError{verb: verbLimit, err: lease.ErrClosed})
+	}
+}
+
+// take takes who waits, and leaves the line if nobody does or it is over.
+func (l *limits) take(name string, over bool) []*limitCall {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	line := l.lines[name]
+	n := min(len(line), limitBatch)
+	if l.lines[name] = line[n:]; over || n == 0 {
+		delete(l.lines, name)
+		return line
+	}
+	return line[:n]
+}
+
+func (c *limitCall) end(d ratelimit.Decision, err error) {
+	c.out = ratelimit.Outcome{Decision: d, Err: err}
+	close(c.done)
+}
+
+// write decides for those who wait, until nobody does.
+func (l *limits) write(life context.Context, name string) {
+	for calls := l.take(name, false); len(calls) > 0; calls = l.take(name, false) {
+		ctx, cancel := context.WithTimeout(life, limitTime)
+		decisions, err := l.decide(ctx, name, calls)
+		switch {
+		case err != nil && life.Err() != nil:
+			err = &opError{verb: verbLimit, err: lease.ErrClosed}
+		case err != nil:
+			err = fail(ctx, verbLimit, err)
+		}
+		cancel()
+		for i, c := range calls {
+			if err != nil {
+				c.end(ratelimit.Decision{}, err)
+			} else {
+				c.end(decisions[i], nil)
 			}
-		})
-	}
-	all.Wait()
-}
-
-// limitsAtOnce is how many keys of one call are asked for at the same time.
-const limitsAtOnce = 32
-
-func (l *limits) name(op *ratelimit.Op) string { return l.b.names.limit(op.Policy.Shape(), op.Key) }
-
-// decide executes one op: it compares that what it has decided on is still true. The first try takes the
-// key to be without history.
-func (l *limits) decide(ctx context.Context, op *ratelimit.Op) ratelimit.Outcome {
-	const verb = "rate limit"
-	d, err := l.tryDecide(ctx, verb, op)
-	if err != nil {
-		return ratelimit.Outcome{Err: err}
-	}
-	return ratelimit.Outcome{Decision: d}
-}
-
-func (l *limits) tryDecide(ctx context.Context, verb string, op *ratelimit.Op) (ratelimit.Decision, error) {
-	name := l.name(op)
-	state := make([]int64, op.Policy.Words())
-	for mod := int64(0); ; {
-		if err := l.b.ready(ctx, verb); err != nil {
-			return ratelimit.Decision{}, err
 		}
+	}
+}
+
+// limitTime bounds one step. Who waits may leave earlier.
+const limitTime = 2 * time.Second
+
+// decide executes ops of one key in their order: it compares that what it has decided on is still true.
+// The first try takes the key to be without history.
+func (l *limits) decide(ctx context.Context, name string, calls []*limitCall) ([]ratelimit.Decision, error) {
+	last := calls[len(calls)-1].op
+	state := make([]int64, last.Policy.Words())
+	decisions := make([]ratelimit.Decision, len(calls))
+	for mod := int64(0); ; {
 		before := slices.Clone(state)
 		now := time.Now().UnixMicro()
-		d := op.Policy.Decide(state, now, op)
-		write := op.Kind != ratelimit.OpPeek && (d.Allowed || state[0] != before[0])
-		if mod > 0 && !write {
-			return d, nil
+		write := false
+		for i, c := range calls {
+			version := state[0]
+			d := c.op.Policy.Decide(state, now, c.op)
+			write = write || c.op.Kind != ratelimit.OpPeek && (d.Allowed || state[0] != version)
+			decisions[i] = d
 		}
-		then, err := l.writes(ctx, name, state, now, op, write)
+		if mod > 0 && !write {
+			return decisions, nil
+		}
+		then, err := l.writes(ctx, name, state, now, last.Policy, write)
 		if err != nil {
-			return ratelimit.Decision{}, fail(ctx, verb, err)
+			return nil, err
 		}
 		r, err := l.b.client.Txn(ctx).
 			If(clientv3.Compare(clientv3.ModRevision(name), "=", mod)).
@@ -103,23 +166,23 @@ func (l *limits) tryDecide(ctx context.Context, verb string, op *ratelimit.Op) (
 			l.leases.forget()
 			copy(state, before)
 		case err != nil:
-			return ratelimit.Decision{}, fail(ctx, verb, err)
+			return nil, err
 		case r.Succeeded:
-			return d, nil
+			return decisions, nil
 		default:
 			if mod, err = readState(r.Responses[0].GetResponseRange(), state); err != nil {
-				return ratelimit.Decision{}, fail(ctx, verb, err)
+				return nil, err
 			}
 		}
 	}
 }
 
 // writes are the operations that keep a state, on a lease that ends when nothing in it counts any more.
-func (l *limits) writes(ctx context.Context, name string, state []int64, now int64, op *ratelimit.Op, write bool) ([]clientv3.Op, error) {
+func (l *limits) writes(ctx context.Context, name string, state []int64, now int64, p *ratelimit.Policy, write bool) ([]clientv3.Op, error) {
 	if !write {
 		return nil, nil
 	}
-	rest := op.Policy.Rest(slices.Clone(state), now)
+	rest := p.Rest(slices.Clone(state), now)
 	if rest == 0 {
 		return []clientv3.Op{clientv3.OpDelete(name)}, nil
 	}
@@ -161,54 +224,4 @@ func readState(r *etcdserverpb.RangeResponse, state []int64) (mod int64, err err
 		state[i] = n
 	}
 	return kv.ModRevision, nil
-}
-
-// limitLeases are the leases under which states are kept: a few for all of them, each for states that
-// last for about as long. They are not renewed.
-type limitLeases struct {
-	b *Backend
-
-	mu  sync.Mutex
-	all map[time.Duration]limitLease
-}
-
-type limitLease struct {
-	id    clientv3.LeaseID
-	until time.Time // it serves for new states
-}
-
-// leastLife is the shortest life of a state on the server.
-const leastLife = 16 * time.Second
-
-// lasting returns a lease that lasts for longer than life, and not for much more than four times as long.
-func (s *limitLeases) lasting(ctx context.Context, life time.Duration) (clientv3.LeaseID, error) {
-	class := leastLife
-	for class < life+leastLife/2 {
-		class *= 2
-	}
-	s.mu.Lock()
-	have := s.all[class]
-	s.mu.Unlock()
-	if have.id != clientv3.NoLease && time.Now().Before(have.until) {
-		return have.id, nil
-	}
-	start := time.Now()
-	r, err := s.b.client.Grant(ctx, int64(2*class/time.Second))
-	if err != nil {
-		return clientv3.NoLease, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.all == nil {
-		s.all = map[time.Duration]limitLease{}
-	}
-	s.all[class] = limitLease{r.ID, start.Add(class)}
-	return r.ID, nil
-}
-
-// forget drops all leases, because the server does not have one of them any more.
-func (s *limitLeases) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.all)
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/concord-go/concord/backend/memorybackend"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 func TestLeases(t *testing.T) {
@@ -16,6 +17,10 @@ func TestLeases(t *testing.T) {
 
 func TestFences(t *testing.T) {
 	backendtest.Fences(t, func(t *testing.T) fence.Marks { return newBackend(t).Fences() })
+}
+
+func TestLimits(t *testing.T) {
+	backendtest.Limits(t, func(t *testing.T) ratelimit.Backend { return newBackend(t).Limits() })
 }
 
 func newBackend(t *testing.T) *memorybackend.Backend {

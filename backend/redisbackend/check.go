@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/backend/check"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // Check is to be called once at the start of a process. It does what [Backend.Diagnose] does,
@@ -87,7 +88,25 @@ func (b *Backend) checkCommands(ctx context.Context, _ []node, r *check.Report) 
 		if err := check.Leases(ctx, b.leases, key, time.Second); err != nil {
 			return barred(r, err, check.LevelError, subject, "a script failed")
 		}
+		if err := b.tryLimits(ctx, key); err != nil {
+			return barred(r, err, check.LevelError, subject, "a script of rate limits failed")
+		}
 	}
 	r.Add(check.LevelOK, subject, "all scripts run")
+	return nil
+}
+
+// tryLimits runs the scripts of rate limits on a key, and leaves nothing.
+func (b *Backend) tryLimits(ctx context.Context, key string) error {
+	p, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "check", N: 1, Per: time.Second})
+	if err != nil {
+		return err
+	}
+	for _, kind := range []ratelimit.OpKind{ratelimit.OpTake, ratelimit.OpReset} {
+		out := b.limits.settle(ctx, newQuestion(b.names, &ratelimit.Op{Kind: kind, Key: key, Policy: p, N: 1}))
+		if out.Err != nil {
+			return out.Err
+		}
+	}
 	return nil
 }

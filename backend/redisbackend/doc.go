@@ -36,13 +36,16 @@
 // times are taken from the server's clock; those of clients do not matter. A renewal carries up to
 // 100 claims.
 //
+// A decision about a rate limit is one request, too, and several at once are one for each node.
+//
 // Messages are hints. One connection for them is opened when a claim of this backend has to wait
 // for the first time, and dropped 30 s after the last one is watched. While it is broken, waiters
 // ask, and learn the same a little later. A holder is told by message that it is asked to leave
 // only while that connection is open; its next renewal tells it in any case.
 //
 // Commands are never sent again by the client library, whatever its MaxRetries: the caller
-// decides, by an attempt id that makes each verb idempotent.
+// decides, by an attempt id that makes each verb idempotent. A call that a rate limit did not answer is
+// never sent again, so it is counted once at most.
 //
 // # What it does not promise
 //
@@ -56,6 +59,8 @@
 //   - when claims are evicted. Run the server with maxmemory-policy noeviction. Then, out of memory,
 //     new claims fail, while renewals, releases and hand-offs go on.
 //   - when the server's clock steps forward: claims end early. When it steps back they live longer.
+//
+// Where claims are lost, so is what rate limits have counted, and more is let through than they say.
 //
 // In all of these cases tokens still increase from grant to grant, because they are the larger of
 // a counter and the clock in microseconds, unless counter and clock are lost together. So a
@@ -79,7 +84,7 @@
 // rules as an administrator writes them.
 //
 // All keys begin with the prefix, the version of the format and a hash tag,
-// <prefix>:1:{<prefix>.<bucket>}:. Keys of claims expire by themselves; what stays is one counter
+// <prefix>:1:{<prefix>.<bucket>}:. Keys of claims and rate limits expire by themselves; what stays is one counter
 // for each of 128 buckets, the layout, and the marks of fences. To delete the counters is safe
 // while the server's clock is right.
 package redisbackend

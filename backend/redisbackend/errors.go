@@ -9,6 +9,7 @@ import (
 	"github.com/redis/go-redis/v9"
 
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // ErrInvalid is matched by every [*InvalidError].
@@ -31,6 +32,15 @@ func (e *InvalidError) Is(target error) bool { return target == ErrInvalid }
 var errMalformed = errors.New("malformed reply")
 
 func malformed(reply any) error { return fmt.Errorf("%w: %.200q", errMalformed, fmt.Sprint(reply)) }
+
+// errDiffers is a decision of the server that is not the one of [ratelimit.Policy.Decide]: a bug.
+var errDiffers = errors.New("internal error: the script decided otherwise than the policy")
+
+// errOvertaken is an op of a batch that was not executed, while a later one on its key was.
+var errOvertaken = errors.New("not executed: the script or the key has just moved, and a later call for the key went first")
+
+// errUnsettled is a state that others changed each time before it could be migrated.
+var errUnsettled = errors.New("not executed: the state was changed again and again while its policy was changed over")
 
 // errMoved ends a subscription that the server has cancelled.
 var errMoved = errors.New("subscription cancelled: the slot has moved to another node")
@@ -93,8 +103,17 @@ func (e *opError) Error() string { return "redisbackend: " + e.verb + ": " + e.e
 
 func (e *opError) Unwrap() error { return e.err }
 
-// Is matches [lease.ErrUnavailable] when asking again may help.
-func (e *opError) Is(target error) bool { return e.unavailable && target == lease.ErrUnavailable }
+// Is matches the conditions of the packages whose ports they are: unavailable when asking again may help,
+// and closed.
+func (e *opError) Is(target error) bool {
+	switch target {
+	case lease.ErrUnavailable, ratelimit.ErrUnavailable:
+		return e.unavailable
+	case ratelimit.ErrClosed:
+		return errors.Is(e.err, lease.ErrClosed)
+	}
+	return false
+}
 
 // fail is the one place where errors are wrapped and sorted. After the end of ctx the result also
 // matches the error of ctx, whatever the client library made of it.
@@ -132,7 +151,7 @@ func temporary(err error) bool {
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return true
-	case errors.Is(err, redis.ErrClosed), errors.Is(err, lease.ErrClosed), errors.Is(err, errMalformed),
+	case errors.Is(err, redis.ErrClosed), errors.Is(err, lease.ErrClosed), errors.Is(err, errMalformed), errors.Is(err, errDiffers),
 		errors.Is(err, lease.ErrUnsupported), errors.Is(err, lease.ErrInvalid), errors.Is(err, ErrInvalid):
 		return false
 	}

@@ -19,7 +19,7 @@ const (
 	layout = "buckets=128 hash=fnv1a64"
 )
 
-// The kinds of key, see lua/steps.lua for what they hold.
+// The kinds of key, see lua/steps.lua and lua/limit.lua for what they hold.
 const (
 	kindLease     = "l:"
 	kindQueue     = "q:"
@@ -27,6 +27,7 @@ const (
 	kindTombstone = "t:"
 	kindCounter   = "c"
 	kindFence     = "f:"
+	kindLimit     = "r:"
 	kindChannel   = "w:"
 	kindObserved  = "k:"
 )
@@ -98,6 +99,13 @@ func (n *names) mark(resource string) (name string, ok bool) {
 		return n.heads[bucket(resource)] + kindFence + resource, false
 	}
 	return n.root + kindFence + "{" + tag + "}:" + resource, true
+}
+
+// limit is the name of the state of a rate limit. Policies of another shape count under another name,
+// so that processes which change over from one to the other do not make each other begin anew. The
+// shape holds no colon.
+func (n *names) limit(shape, key string) string {
+	return n.heads[bucket(key)] + kindLimit + shape + ":" + key
 }
 
 // bucket is the FNV-1a hash (64 bit) of the routing part of a key, modulo the number of buckets.

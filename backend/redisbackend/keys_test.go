@@ -26,6 +26,7 @@ func TestNamesGolden(t *testing.T) {
 		{"channel", n.channel("AAAAAAAAAAA"), "shop:1:w:AAAAAAAAAAA"},
 		{"sharded channel", n.shardChannel(12, "AAAAAAAAAAA"), "shop:1:{shop.12}:w:AAAAAAAAAAA"},
 		{"config", n.config(), "shop:1:cfg"},
+		{"limit", n.limit("ad", "{a}b"), "shop:1:{shop.12}:r:ad:{a}b"},
 		{"mark", first(n.mark("order:7")), "shop:1:f:{order:7}:order:7"},
 		{"mark with tag", first(n.mark("{7}order")), "shop:1:f:{7}:{7}order"},
 		{"mark without a slot", first(n.mark("a}b")), "shop:1:{shop.83}:f:a}b"},
@@ -86,7 +87,7 @@ func FuzzNames(f *testing.F) {
 		if lc != la || qc != qa || sc != sa || cc != ca {
 			t.Errorf("claim and lease differ: %q %q %q", lc, qc, cc)
 		}
-		all := []string{la, qa, sa, ca.(string), ta}
+		all := []string{la, qa, sa, ca.(string), ta, n.limit("a", a), n.limit("ab", a)}
 		for _, name := range all {
 			if slot(name) != tag {
 				t.Errorf("%q lies in another slot than its bucket", name)
@@ -115,7 +116,7 @@ func FuzzNames(f *testing.F) {
 		}
 		lb, qb, sb, _ := n.lease(b)
 		mb, _ := n.mark(b)
-		for _, name := range []string{lb, qb, sb, mb} {
+		for _, name := range []string{lb, qb, sb, mb, n.limit("a", b), n.limit("ab", b)} {
 			if seen[name] {
 				t.Errorf("%q and %q share the name %q", a, b, name)
 			}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 // Client is what a backend needs of a go-redis client. *redis.Client implements it, also as
@@ -51,6 +52,7 @@ type Backend struct {
 	hub     *hub
 	leases  *leases
 	marks   *marks
+	limits  *limits
 	guard   *Guard
 
 	life    context.Context // ends with Close
@@ -83,6 +85,7 @@ func New(client Client, o *Options) (*Backend, error) {
 	b.makeSites(procName(proc))
 	b.leases = &leases{b}
 	b.marks = newMarks(b)
+	b.limits = &limits{b}
 	b.guard = &Guard{b}
 	return b, nil
 }
@@ -117,6 +120,9 @@ func (b *Backend) Leases() lease.Backend { return b.leases }
 // Fences returns the marks of resources that are guarded by a token. Those of resources kept on
 // this Redis server are better raised by [Backend.Guard], in one step with the write.
 func (b *Backend) Fences() fence.Marks { return b.marks }
+
+// Limits returns the port under rate limits.
+func (b *Backend) Limits() ratelimit.Backend { return b.limits }
 
 // Guard returns guarded writes to the caller's own keys.
 func (b *Backend) Guard() *Guard { return b.guard }

@@ -43,6 +43,12 @@ var (
 	luaSeats string
 	//go:embed lua/look.lua
 	luaLook string
+	//go:embed lua/now.lua
+	luaNow string
+	//go:embed lua/limit_bucket.lua
+	luaLimitBucket string
+	//go:embed lua/limit.lua
+	luaLimit string
 
 	scriptAcquire    = newScript(luaClock + luaAcquireFree + luaSteps + luaAsk + luaAcquire)
 	scriptAcquireAll = newScript(luaClock + luaSteps + luaAsk + luaAcquireAll)
@@ -53,6 +59,9 @@ var (
 	scriptInspect    = newScript(luaClock + luaInspect)
 	scriptSeats      = newScript(luaClock + luaSeats)
 	scriptLook       = newScript(luaClock + luaSteps + luaLook)
+
+	scriptLimitBucket = newScript(luaNow + luaLimitBucket)
+	scriptLimit       = newScript(luaNow + luaLimit)
 )
 
 // script is a Lua script and its digest, both ready to be sent.

@@ -87,6 +87,9 @@ func TestListIsWhatIsExported(t *testing.T) {
 
 func (l list) allows(kv attribute.KeyValue) bool {
 	values := l.values[string(kv.Key)]
+	if slices.Contains(values, "Limit.Name") {
+		values = slices.Concat(values, limitNames)
+	}
 	if kv.Value.Type() != attribute.INT64 {
 		return slices.Contains(values, kv.Value.String())
 	}
@@ -105,7 +108,7 @@ func (l list) allows(kv attribute.KeyValue) bool {
 func TestNothingNamedIsExported(t *testing.T) {
 	story(t, func(t *testing.T, e *exporter) {
 		all := e.everything(t)
-		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.election.leading", "concord.membership.joined", "concord.fence.raise", "fenced_out"} {
+		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.election.leading", "concord.membership.joined", "concord.ratelimit.decisions", "concord.fence.raise", "fenced_out"} {
 			if !strings.Contains(all, sign) {
 				t.Errorf("%q is not exported either", sign)
 			}
@@ -166,11 +169,14 @@ func TestNumbers(t *testing.T) {
 				"end=revoked":      1,
 				"end=closed":       2,
 			},
-			"concord.membership.joined":    {"": 0},
-			"concord.membership.members":   {"": 2},
-			"concord.lock.uncertain":       {"kind=lock,operation=acquire": 2, "kind=lock,operation=release": 1},
-			"concord.fence.raise.duration": {"outcome=raised": 1, "outcome=fenced_out": 1, "outcome=invalid": 1, "outcome=unavailable": 1},
-			"concord.fence.fenced_out":     {"": 2},
+			"concord.membership.joined":       {"": 0},
+			"concord.membership.members":      {"": 2},
+			"concord.ratelimit.shadowed":      {"limit=trial": 3},
+			"concord.ratelimit.wait.duration": {"": 1},
+			"concord.ratelimit.failures":      {"outcome=unavailable": 1},
+			"concord.lock.uncertain":          {"kind=lock,operation=acquire": 2, "kind=lock,operation=release": 1},
+			"concord.fence.raise.duration":    {"outcome=raised": 1, "outcome=fenced_out": 1, "outcome=invalid": 1, "outcome=unavailable": 1},
+			"concord.fence.fenced_out":        {"": 2},
 		} {
 			if got := e.values(t, name); !maps.Equal(got, want) {
 				t.Errorf("%s: %v, want %v", name, got, want)
@@ -182,6 +188,7 @@ func TestNumbers(t *testing.T) {
 			"concord.election.term.duration":   {"end=backend_lost": 3 * time.Second},
 			"concord.membership.join.duration": {"again=false": 0},
 			"concord.membership.stay.duration": {"end=resigned": 4 * time.Second, "end=backend_lost": 3 * time.Second},
+			"concord.ratelimit.wait.duration":  {"": 3 * time.Minute},
 			"concord.election.drain.duration":  {"outcome=drained": 4 * time.Second, "outcome=late": drain},
 		} {
 			got := e.sums(t, name)
@@ -204,6 +211,7 @@ func TestNumbers(t *testing.T) {
 				t.Errorf("%s: %v", name, failures)
 			}
 		}
+		countedRates(t, e)
 		if cleanups := e.values(t, "concord.lock.cleanups"); cleanups["outcome=confirmed"] < 1 || cleanups["outcome=failed"] < 1 {
 			t.Errorf("clean-ups: %v", cleanups)
 		}
@@ -423,6 +431,7 @@ func TestConstructorsReport(t *testing.T) {
 	for name, construct := range map[string]func(*concordotel.Options) error{
 		"Membership": func(o *concordotel.Options) error { return second(concordotel.Membership(o)) },
 		"Lock":       func(o *concordotel.Options) error { return second(concordotel.Lock(o)) },
+		"RateLimit":  func(o *concordotel.Options) error { return second(concordotel.RateLimit(o)) },
 		"Election":   func(o *concordotel.Options) error { return second(concordotel.Election(o)) },
 		"Fenced":     func(o *concordotel.Options) error { return second(concordotel.Fenced(o)) },
 		"Marks":      func(o *concordotel.Options) error { return second(concordotel.Marks(m, o)) },

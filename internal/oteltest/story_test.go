@@ -19,7 +19,7 @@ const secret = "marker-5e1f"
 
 const ttl = 9 * time.Second
 
-// story is a run of locks, elections, groups and marks in virtual time, in which all that is measured
+// story is a run of locks, elections, groups, limits and marks in virtual time, in which all that is measured
 // happens. f runs after it.
 func story(t *testing.T, f func(t *testing.T, e *exporter)) {
 	t.Helper()
@@ -59,6 +59,7 @@ func namedStory(t *testing.T, name string, f func(t *testing.T, e *exporter)) {
 		}
 		elections(t, ctx, be, e.options())
 		groups(t, ctx, be, e.options())
+		rates(t, ctx, be, e.options())
 		marks(t, ctx, be, e.options())
 		request.End()
 		if err := be.Close(t.Context()); err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/lease"
+	"github.com/concord-go/concord/ratelimit"
 )
 
 func TestSentinel(t *testing.T) {
@@ -28,6 +29,7 @@ func TestSentinel(t *testing.T) {
 	t.Run("Leases", func(t *testing.T) { redisLeases(t, client, nil) })
 	t.Run("Leases with confirmation", func(t *testing.T) { redisLeases(t, client, &redisbackend.Options{WaitReplicas: 1}) })
 	t.Run("Fences", func(t *testing.T) { redisFences(t, client) })
+	t.Run("Limits", func(t *testing.T) { redisLimits(t, client) })
 }
 
 func TestCluster(t *testing.T) {
@@ -39,6 +41,7 @@ func TestCluster(t *testing.T) {
 	t.Run("Leases", func(t *testing.T) { redisLeases(t, client, nil) })
 	t.Run("Leases with confirmation", func(t *testing.T) { redisLeases(t, client, &redisbackend.Options{WaitReplicas: 1}) })
 	t.Run("Fences", func(t *testing.T) { redisFences(t, client) })
+	t.Run("Limits", func(t *testing.T) { redisLimits(t, client) })
 }
 
 func redisLeases(t *testing.T, client redis.UniversalClient, o *redisbackend.Options) {
@@ -49,6 +52,10 @@ func redisLeases(t *testing.T, client redis.UniversalClient, o *redisbackend.Opt
 
 func redisFences(t *testing.T, client redis.UniversalClient) {
 	backendtest.Fences(t, func(t *testing.T) fence.Marks { return openRedis(t, client, nil).Fences() })
+}
+
+func redisLimits(t *testing.T, client redis.UniversalClient) {
+	backendtest.Limits(t, func(t *testing.T) ratelimit.Backend { return openRedis(t, client, nil).Limits() })
 }
 
 // openRedis opens a backend on a prefix of its own, which is deleted with the test.
