@@ -3,11 +3,16 @@ package membership
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/concord-go/concord/internal/claim"
 	"github.com/concord-go/concord/lease"
 )
+
+// maxEntries is how many members of a Group ask for their seats at the same time. More would be in each
+// other's way: a crowd that comes at once, or comes back at once, would ask again before it is answered.
+const maxEntries = 4
 
 // Join puts m into the group and returns when others see it. It stays until Leave or Close: it is
 // renewed in the background, and joins again by itself when it was lost, see [Registration]. The end
@@ -43,10 +48,7 @@ func (g *Group) Join(ctx context.Context, m Member) (*Registration, error) {
 
 // enter claims a seat and returns when no older one has the ID.
 func (g *Group) enter(ctx context.Context, m *Member) (*claim.Hold, error) {
-	hold, err := g.keeper.Acquire(ctx, claim.Wish{
-		Key: key(g.name), Weight: 1, Limit: 0, Queue: true, Kind: m.ID, Owner: m.ID, Meta: m.encode(),
-		Announce: g.backend().Capabilities().Announce,
-	})
+	hold, err := g.seat(ctx, m)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +58,27 @@ func (g *Group) enter(ctx context.Context, m *Member) (*claim.Hold, error) {
 	}
 	return hold, nil
 }
+
+// seat asks for a seat when it is its turn.
+func (g *Group) seat(ctx context.Context, m *Member) (*claim.Hold, error) {
+	late := time.NewTimer(g.patience())
+	defer late.Stop()
+	select {
+	case g.entries <- struct{}{}:
+		defer func() { <-g.entries }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-late.C:
+		return nil, errCrowded
+	}
+	return g.keeper.Acquire(ctx, claim.Wish{
+		Key: key(g.name), Weight: 1, Limit: 0, Queue: true, Kind: m.ID, Owner: m.ID, Meta: m.encode(),
+		Announce: g.backend().Capabilities().Announce,
+	})
+}
+
+// errCrowded means that others of the Group have asked for too long.
+var errCrowded = fmt.Errorf("%w: others are waiting for it to answer", ErrUnavailable)
 
 // alone returns when no older seat has the ID. The order of tokens decides, so of two that enter at
 // the same time one stays.
@@ -94,11 +117,11 @@ func (g *Group) patience() time.Duration { return min(max(g.opt.TTL, 2*time.Seco
 
 // renewed reports whether a seat that looked like first has been renewed within a time. An engine that
 // does not measure the life left says the same of it each time; then only a seat that has outlived it
-// was renewed.
+// was renewed. One that keeps whole steps of time rounds what is left of them down.
 func (g *Group) renewed(first, now lease.Party, within time.Duration) bool {
-	slack := g.opt.TTL / 10
-	return now.Left != first.Left && now.Left+within > first.Left+slack ||
-		within > first.Left+g.backend().Capabilities().ExpiryLate+slack
+	capable := g.backend().Capabilities()
+	ends := first.Left + capable.TTLStep + capable.ExpiryLate + g.opt.TTL/10
+	return within > ends || now.Left != first.Left && now.Left+within > ends
 }
 
 // older returns a seat with the ID that is older than token, or none.

@@ -18,6 +18,7 @@ type Group struct {
 	keeper *claim.Keeper
 
 	registry registry
+	entries  chan struct{} // held by those who ask for a seat
 }
 
 // New returns the group of that name on b, which stays the caller's. name has 1 to 480 bytes of any
@@ -45,7 +46,9 @@ func New(b lease.Backend, name string, o *Options) (*Group, error) {
 		opt.Hooks = LogHooks(nil)
 	}
 	opt.Hooks = opt.Hooks.filled()
-	return &Group{name: name, opt: opt, keeper: claim.New(b, opt.claimOptions())}, nil
+	return &Group{
+		name: name, opt: opt, keeper: claim.New(b, opt.claimOptions()), entries: make(chan struct{}, maxEntries),
+	}, nil
 }
 
 func (g *Group) backend() lease.Backend { return g.keeper.Backend() }

@@ -1,0 +1,82 @@
+package memberfaults
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/concord-go/concord/internal/faultnet"
+	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/membership"
+)
+
+// A thousand members join at the same time, are all cut off for longer than their TTL, and are back when
+// the network is. A watcher that is not cut off shows them for half the TTL more, with a doubt. The test runs
+// alone: a crowd keeps a small machine busy.
+func TestThousandMembers(t *testing.T) {
+	for _, c := range []struct {
+		kind    string
+		ttl     time.Duration
+		servers func(t *testing.T) store
+	}{
+		{single, 3 * time.Second, func(t *testing.T) store { return ofRedis(testbed.StartRedis(t, nil)) }},
+		{sentinel, 3 * time.Second, func(t *testing.T) store { return ofSentinel(testbed.StartSentinel(t, nil), 0) }},
+		{cluster, 3 * time.Second, func(t *testing.T) store { return ofCluster(testbed.StartCluster(t, nil)) }},
+		{etcd, 3 * time.Second, func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, nil)) }},
+		// Three nodes, the crowd and the race detector are a lot for two cores: with a TTL of 3 s members are
+		// lost again before the last one is back.
+		{"etcd 3", 8 * time.Second, func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})) }},
+	} {
+		t.Run(c.kind, func(t *testing.T) { thousandMembers(t, c.servers(t), c.ttl) })
+	}
+}
+
+func thousandMembers(t *testing.T, s store, ttl time.Duration) {
+	const processes, each = 20, 50
+	const n = processes * each
+	p := open(t, s, ttl, nil)
+	w := watch(t, p)
+	network, sent := newNetwork(t), &calls{}
+
+	began := time.Now()
+	list, took := crowd(t, s, processes, each, ttl, &route{network, sent})
+	all, requests := time.Since(began), float64(sent.n.Load())/n
+	seen := w.settles(t, n)
+	for _, q := range list {
+		wait(t, "every process sees all", func() bool {
+			members, err := q.Members(soon(t))
+			return err == nil && len(members) == n
+		})
+	}
+	t.Logf("joined within %v (p50 %v, p99 %v) with %.1f requests each; shown after %v, in %d views",
+		round(all), quantile(took, 50), quantile(took, 99), requests, round(seen.at.Sub(began)), len(w.shown()))
+
+	network.Set(faultnet.Rules{Cut: true})
+	defer network.Heal()
+	cut := time.Now()
+	none := w.sees(t, "all are gone", cut, func(v *sighting) bool { return len(v.Members) == 0 })
+	views := w.since(cut)
+	first := views[slices.IndexFunc(views, func(v sighting) bool { return v.at.After(cut) })]
+	if !doubts(views, membership.ErrVanished) {
+		t.Error("no view says that members have vanished")
+	}
+	late := p.leases.Capabilities().ExpiryLate
+	if d, least := none.at.Sub(first.at), ttl/2-noted; d < least {
+		t.Errorf("all were gone %v after the first, want %v", d, least)
+	}
+	if d, most := none.at.Sub(cut), ttl+late+ttl/2+slack; d > most {
+		t.Errorf("all were gone after %v, want %v", d, most)
+	}
+	t.Logf("the first had vanished %v after the cut, none was shown after %v", round(first.at.Sub(cut)), round(none.at.Sub(cut)))
+
+	before := sent.n.Load()
+	network.Heal()
+	healed := time.Now()
+	back := w.settles(t, n)
+	d, most := back.at.Sub(healed), 2*s.rejoins(ttl)
+	if d > most+slack {
+		t.Errorf("all were back after %v, want %v", d, most)
+	}
+	t.Logf("all were back %v after the network (bound %v) with %.1f requests each; ends %v",
+		round(d), most, float64(sent.n.Load()-before)/n, causes(list...))
+}
