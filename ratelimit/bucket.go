@@ -3,14 +3,14 @@ package ratelimit
 import "time"
 
 // bucket is Decide for the most common question by far: a call, and a policy of one token bucket that
-// refuses. It says the same, in a third of the time.
-func (p *Policy) bucket(w []int64, now int64, op *Op) Decision {
+// refuses. It says the same, in a third of the time, into a decision that is zero.
+func (p *Policy) bucket(w []int64, now int64, op *Op, d *Decision) {
 	r := &p.rules[0]
 	r.roll(w, now)
 	at := Span{w[0], w[1]}
 	after := r.add(at, r.cost(op.N))
 	over := r.sub(Span{after.Whole - now, after.Frac}, r.Burst).up()
-	d := Decision{Allowed: over <= int64(op.MaxWait/time.Microsecond), Limit: p.limits[0].Name, Source: FromEngine}
+	d.Allowed, d.Limit, d.Source = over <= int64(op.MaxWait/time.Microsecond), p.limits[0].Name, FromEngine
 	if d.Allowed {
 		w[0], w[1] = after.Whole, after.Frac
 		at = after
@@ -22,7 +22,6 @@ func (p *Policy) bucket(w []int64, now int64, op *Op) Decision {
 		d.NextAfter = micros(r.retry(w, now, 1))
 	}
 	d.ResetAfter = micros(r.sub(at, Span{now, 0}).up())
-	return d
 }
 
 // cost is Cost, and knows the cost of one unit.

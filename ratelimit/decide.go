@@ -9,15 +9,23 @@ import "time"
 // All limits are asked first. Only if none refuses the units are counted, and then by all of them; a
 // shadow limit refuses nothing and counts what fits.
 func (p *Policy) Decide(state []int64, now int64, op *Op) Decision {
+	var d Decision
+	p.decide(state, now, op, &d)
+	return d
+}
+
+// decide is Decide into a decision that is zero: to copy one takes as long as to make it.
+func (p *Policy) decide(state []int64, now int64, op *Op, d *Decision) {
 	if op.Kind == OpReset {
 		clear(state)
 	}
 	p.Migrate(state, now)
 	if op.Kind == OpTake && len(p.rules) == 1 && p.rules[0].Algorithm == TokenBucket && !p.rules[0].Shadow {
-		return p.bucket(state[1:], now, op)
+		p.bucket(state[1:], now, op, d)
+		return
 	}
 	var answers [MaxLimits]answer
-	d := Decision{Allowed: true, Source: FromEngine}
+	d.Allowed, d.Source = true, FromEngine
 	for i := range p.rules {
 		r, a := &p.rules[i], &answers[i]
 		a.words = state[r.At : r.At+r.words()]
@@ -30,8 +38,7 @@ func (p *Policy) Decide(state []int64, now int64, op *Op) Decision {
 	for i := range p.rules {
 		answers[i].apply(&p.rules[i], op, d.Allowed)
 	}
-	p.describe(&d, answers[:len(p.rules)])
-	return d
+	p.describe(d, answers[:len(p.rules)])
 }
 
 // Rest returns how long it takes until nothing of a state counts any more, if nobody comes: what an

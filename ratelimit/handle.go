@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 )
 
@@ -25,8 +26,16 @@ type Hold interface {
 // For returns the limit of key. Its methods that take no context wait for Options.Timeout at most; a
 // cost or key that is out of bounds is refused.
 func (l *Limiter) For(key string) *Handle {
+	var known atomic.Pointer[allowance] // of the key, as long as it has units
 	return &Handle{
 		allow: func(n int64) bool {
+			if a := known.Load(); a != nil && n > 0 && l.opt.Hooks.Decided == nil {
+				if a.spend(n) {
+					return true
+				}
+				known.Store(nil)
+			}
+			defer l.remember(key, &known)
 			d, err := l.AllowN(context.Background(), key, n)
 			return err == nil && d.Allowed
 		},
@@ -38,6 +47,15 @@ func (l *Limiter) For(key string) *Handle {
 			}
 			return hold{r}
 		},
+	}
+}
+
+// remember looks up the allowance of a key.
+func (l *Limiter) remember(key string, known *atomic.Pointer[allowance]) {
+	if h := l.force.Load().hot; h != nil {
+		h.mu.RLock()
+		known.Store(h.keys[key])
+		h.mu.RUnlock()
 	}
 }
 

@@ -94,6 +94,26 @@ func (h *hot) decide(ctx context.Context, op *Op) (Decision, error) {
 	return h.fill(ctx, a, op)
 }
 
+// atOnce answers a call from units that were taken ahead.
+func (h *hot) atOnce(op *Op, d *Decision) bool {
+	if op.Kind != OpTake {
+		return false
+	}
+	h.mu.RLock()
+	a := h.keys[op.Key]
+	h.mu.RUnlock()
+	if a == nil || !a.spend(op.N) {
+		return false
+	}
+	h.spent(a, d)
+	return true
+}
+
+func (h *hot) spent(a *allowance, d *Decision) {
+	d.Allowed, d.Limit, d.Remaining = true, h.policy.limits[0].Name, a.units.Load()
+	d.Source, d.Slack = FromAllowance, h.slack
+}
+
 // exact asks for what is asked for.
 func (h *hot) exact(ctx context.Context, op *Op) (Decision, error) {
 	d, err := h.limiter.ask(ctx, op)
@@ -121,11 +141,10 @@ func (h *hot) find(key string) *allowance {
 }
 
 // known answers a call without asking, if that is possible.
-func (h *hot) known(a *allowance, op *Op) (Decision, bool) {
+func (h *hot) known(a *allowance, op *Op) (d Decision, ok bool) {
 	if a.spend(op.N) {
-		return Decision{
-			Allowed: true, Limit: h.policy.limits[0].Name, Remaining: a.units.Load(), Source: FromAllowance, Slack: h.slack,
-		}, true
+		h.spent(a, &d)
+		return d, true
 	}
 	if d := a.denied.Load(); d != nil && op.N >= d.n && op.MaxWait == 0 {
 		if now := time.Now(); now.Before(d.until) {

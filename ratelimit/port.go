@@ -24,11 +24,10 @@ type Backend interface {
 	Capabilities() Capabilities
 }
 
-// Local is implemented by engines that answer at once. It is Apply of one op; ok is false if that has
-// to be asked.
+// Local is implemented by engines in this process.
 type Local interface {
-	// Decide executes the op, or says that it has to be asked.
-	Decide(op Op) (d Decision, ok bool)
+	// Table returns what decides at once, in place of Apply, or nil while the engine has to be asked.
+	Table() *Table
 }
 
 // Capabilities says how an engine decides.

@@ -15,7 +15,7 @@ import (
 // several goroutines. The zero Limiter is not usable; make one with [New]. It must be closed.
 type Limiter struct {
 	backend Backend
-	local   Local // the backend, if it answers at once
+	local   Local // the backend, if it is in this process
 	opt     Options
 	force   atomic.Pointer[policy]
 
@@ -172,7 +172,7 @@ func (l *Limiter) SetPolicy(p *Policy, how Migration, version int64) error {
 }
 
 // Allow is [Limiter.AllowN] of one unit.
-func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
+func (l *Limiter) Allow(ctx context.Context, key string) (d Decision, err error) {
 	return l.AllowN(ctx, key, 1)
 }
 
@@ -182,14 +182,31 @@ func (l *Limiter) Allow(ctx context.Context, key string) (Decision, error) {
 // It decides within Options.Timeout: if the engine has not answered by then, Limit.Down has decided,
 // and Source says so. The call may then have been counted or not. The error matches the error of ctx,
 // [ErrInvalid] or [ErrClosed]; nothing was decided then.
-func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (Decision, error) {
-	op := Op{Kind: OpTake, Key: key, N: n, Policy: l.force.Load().Policy}
-	if l.local != nil && l.opt.Hooks.Decided == nil && op.sound() && ctx.Err() == nil && !l.closed.Load() {
-		if d, ok := l.local.Decide(op); ok { // the short way, as the long one takes half as long again
-			return d, nil
-		}
+func (l *Limiter) AllowN(ctx context.Context, key string, n int64) (d Decision, err error) {
+	op := Op{Kind: OpTake, Key: key, N: n}
+	if l.opt.Hooks.Decided == nil && l.atOnce(ctx, &op, &d) {
+		return d, nil
 	}
 	return l.decide(ctx, "allow", op)
+}
+
+// atOnce decides without asking anybody, and reports false if that is not possible.
+func (l *Limiter) atOnce(ctx context.Context, op *Op, d *Decision) bool {
+	force := l.force.Load()
+	op.Policy = force.Policy
+	if !op.sound() || ctx.Err() != nil || l.closed.Load() {
+		return false
+	}
+	if force.hot != nil {
+		return force.hot.atOnce(op, d)
+	}
+	if l.local != nil {
+		if t := l.local.Table(); t != nil {
+			t.decide(op, d)
+			return true
+		}
+	}
+	return false
 }
 
 // Peek is AllowN, and counts nothing.
@@ -220,17 +237,13 @@ func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, err
 	if err != nil {
 		return Decision{}, wrap(verb, op.Key, err)
 	}
-	start := l.clock()
-	if l.local != nil && !l.closed.Load() {
-		if d, ok := l.local.Decide(op); ok {
-			l.decided(&op, d, start)
-			return d, nil
-		}
-	}
+	start := time.Now()
 	var d Decision
-	if force.hot != nil {
+	switch {
+	case l.atOnce(ctx, &op, &d):
+	case force.hot != nil:
 		d, err = force.hot.decide(ctx, &op)
-	} else {
+	default:
 		d, err = l.ask(ctx, &op)
 	}
 	if err == nil {
@@ -244,14 +257,6 @@ func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, err
 	l.failed(Info{Key: op.Key, N: op.N, Decision: d, Took: time.Since(start), Err: wrap(verb, op.Key, err)})
 	l.decided(&op, d, start)
 	return d, nil
-}
-
-// clock reads the time if somebody wants to know how long a decision took.
-func (l *Limiter) clock() time.Time {
-	if l.opt.Hooks.Decided == nil && l.local != nil {
-		return time.Time{}
-	}
-	return time.Now()
 }
 
 func (l *Limiter) decided(op *Op, d Decision, start time.Time) {

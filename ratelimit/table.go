@@ -51,20 +51,26 @@ func (t *Table) Now() int64 { return t.micros + int64(time.Since(t.start)/time.M
 
 // Decide executes an op at the present.
 func (t *Table) Decide(op Op) Decision {
+	var d Decision
+	t.decide(&op, &d)
+	return d
+}
+
+// decide is Decide into a decision that is zero.
+func (t *Table) decide(op *Op, d *Decision) {
 	hash := maphash.String(t.seed, op.Key)
 	s := &t.shards[hash%shards]
 	s.mu.Lock()
 	now := t.Now() // within the lock, so that it never goes back
 	st := s.states[op.Key]
 	if st == nil {
-		st = s.enter(t.size, &op, hash/shards, now)
+		st = s.enter(t.size, op, hash/shards, now)
 	}
 	if st.policy != op.Policy {
 		st.use(op.Policy)
 	}
-	d := op.Policy.Decide(st.words, now, &op)
+	op.Policy.decide(st.words, now, op, d)
 	s.mu.Unlock()
-	return d
 }
 
 // enter makes room for a key.

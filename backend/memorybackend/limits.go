@@ -18,12 +18,12 @@ type limits struct {
 // Capabilities implements [ratelimit.Backend].
 func (l limits) Capabilities() ratelimit.Capabilities { return ratelimit.Capabilities{Clock: true} }
 
-// Decide implements [ratelimit.Local], until a test control was used or the backend is closed.
-func (l limits) Decide(op ratelimit.Op) (d ratelimit.Decision, ok bool) {
+// Table implements [ratelimit.Local], until a test control was used or the backend is closed.
+func (l limits) Table() *ratelimit.Table {
 	if l.b.disturbed.Load() {
-		return ratelimit.Decision{}, false
+		return nil
 	}
-	return l.rates.Decide(op), true
+	return l.rates
 }
 
 // Apply implements [ratelimit.Backend].
