@@ -53,6 +53,24 @@
 // A [Limiter] makes interceptors for servers of a limit of package ratelimit: who is over it is refused
 // with RESOURCE_EXHAUSTED, and told when to come again.
 //
+// # Attempts and breakers
+//
+// A [Retry] makes further attempts at calls that failed, for the methods that the program names as
+// idempotent; a [Breaker] stops calls to a target that fails. Both are interceptors of a client:
+//
+//	attempts, err := concordgrpc.NewRetry(retrier, isRead, nil)
+//	breaks, err := concordgrpc.NewBreaker(group, nil)
+//	…
+//	conn, err := grpc.NewClient(target, creds, grpc.WithChainUnaryInterceptor(attempts.Unary, breaks.Unary))
+//
+// In this order the breaker counts every attempt, and a rejection is an attempt that was not sent: it costs
+// budget, and the next one waits until the breaker tries again, or the call fails at once if its deadline is
+// before that. In the other order the breaker counts one outcome for each call, after all its attempts,
+// and a rejection ends the call. The first opens sooner and is what one normally wants.
+//
+// Streams pass both by: what was sent and received cannot be taken back. gRPC's own retryPolicy makes attempts
+// below all interceptors; a Breaker sees one call of it, and a Retry multiplies it.
+//
 // # What it does not promise
 //
 // A call may reach a member that has died or has left, and one that has left the group may still be

@@ -1,4 +1,6 @@
-// Package peerbench has no code: its benchmarks compare package lock with other libraries.
+// Package peerbench has no code: its benchmarks compare Concord with other libraries.
+//
+// # Locks and elections
 //
 // On Redis the others are rueidislock, which is told of a release by client-side caching, and
 // redislock, which polls: it waits only if told how, and is told the 100 ms of its own example. On
@@ -15,7 +17,8 @@
 //   - NAME-grants/s, all grants per second, with those to the waiter that has just released;
 //   - NAME-wins-max/min, the wins of the luckiest waiter over those of the unluckiest;
 //   - NAME-requests/hand-off, what the server was asked, where it counts that;
-//   - NAME-ns/pair and NAME-allocs/pair of an acquire and a release without competition.
+//   - NAME-ns/pair and NAME-allocs/pair of an acquire and a release without competition;
+//   - NAME-ns/hand-over, from the resignation of a leader to the next one, while all others wait.
 //
 // The rates say nothing of what a lock promises. Concord and the etcd mutex serve waiters in the order in
 // which they came. The others serve whoever asks at the right moment, which is often the one that has
@@ -26,4 +29,22 @@
 //
 // A turn ends after a number of hand-offs, or after a second, so wins-max/min is coarse for those that
 // are slow. BenchmarkHandOff fails when two contenders are inside of a lock at once.
+//
+// # What surrounds a call
+//
+// BenchmarkRetry, BenchmarkBreaker and BenchmarkRateLimit need no server. They compare what it costs to
+// surround a call that does nothing: with further attempts that are not needed, with a breaker, with a
+// limit. Again there are turns, from one goroutine and from eight. Of the turns of each the fastest counts,
+// and what it is to be compared with above all is clock-ns/call, one reading of the monotonic clock:
+// who judges by time cannot be below it. With eight goroutines a figure is the time over all calls, so
+// with two cores it can be half of that with one.
+//
+//   - retry: failsafe-go, backoff of cenkalti, retry-go of avast, go-retry of sethvargo, as their
+//     documentation says for a call with a context. avast is also there with one retrier for all
+//     calls, which cannot be given the context of each. Of them only failsafe-go can have a budget,
+//     and here has none; Concord has its default.
+//   - breaker: gobreaker with a fixed window and with one in buckets, failsafe-go with a window in time.
+//     Neither judges how long calls take, so BenchmarkBreaker/slow has no peer.
+//   - ratelimit: x/time/rate, which keeps one limit of one process. "allowance" is an engine that has to
+//     be asked, with a block that was taken ahead; filling it is not in the fastest turn.
 package peerbench
