@@ -25,14 +25,14 @@ func (o *observer) list() []lease.Change {
 	return slices.Clone(o.changes)
 }
 
-// observe starts an observer and returns when it is told that it is listening.
-func (r *rig) observe(key string) *observer {
+// observe starts an observer of the key k and returns when it is told that it is listening.
+func (r *rig) observe() *observer {
 	r.Helper()
 	o := &observer{}
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
 	go func() {
-		done <- r.be.Observe(ctx, key, func(c lease.Change) {
+		done <- r.be.Observe(ctx, "k", func(c lease.Change) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
 			o.changes = append(o.changes, c)
@@ -103,7 +103,7 @@ func (r *rig) announced(key string) lease.Claim {
 }
 
 func announceChanges(r *rig) {
-	o := r.observe("k")
+	o := r.observe()
 	first, second := r.announced("k"), r.announced("k")
 	g1 := r.hold(first)
 	r.wait(second)
@@ -122,7 +122,7 @@ func announceChanges(r *rig) {
 }
 
 func announceOthers(r *rig) {
-	o := r.observe("k")
+	o := r.observe()
 	r.hold(r.announced("other"))
 	first := r.announced("k")
 	g := r.hold(first)
@@ -132,7 +132,7 @@ func announceOthers(r *rig) {
 
 // announceLapse: nobody but the observer looks at the key.
 func announceLapse(r *rig) {
-	o := r.observe("k")
+	o := r.observe()
 	c := r.brief()
 	c.Announce = true
 	g := r.hold(c)
@@ -149,7 +149,7 @@ func announceMembers(r *rig) {
 	if !r.caps.Limits {
 		r.Skip("the engine has no limit 0")
 	}
-	o := r.observe("k")
+	o := r.observe()
 	var want []lease.Change
 	join := func(c lease.Claim) (lease.Claim, uint64) {
 		c.Announce, c.Limit = true, 0

@@ -7,13 +7,13 @@ import (
 	"github.com/concord-go/concord/lease"
 )
 
-// seats reads all parts and returns the seats by their tokens.
-func (r *rig) seats(key string) map[uint64]lease.Party {
+// seats reads all parts of the key k and returns the seats by their tokens.
+func (r *rig) seats() map[uint64]lease.Party {
 	r.Helper()
 	all := map[uint64]lease.Party{}
 	for cursor, parts := "", 0; ; parts++ {
 		ctx, cancel := r.ctx()
-		part, next, err := r.be.Seats(ctx, key, cursor)
+		part, next, err := r.be.Seats(ctx, "k", cursor)
 		cancel()
 		if err != nil {
 			r.broken("Seats answers", err, "no error")
@@ -31,12 +31,12 @@ func (r *rig) seats(key string) map[uint64]lease.Party {
 }
 
 func seatsLists(r *rig) {
-	same(r, "Seats of an unused key lists nobody", len(r.seats("k")), 0)
+	same(r, "Seats of an unused key lists nobody", len(r.seats()), 0)
 	holder, waiter := r.claim("k"), r.claim("k")
 	holder.Owner, holder.Meta = "owner", []byte{0, 0xff}
 	g := r.hold(holder)
 	r.wait(waiter)
-	all := r.seats("k")
+	all := r.seats()
 	p := all[g.Token]
 	same(r, "Seats lists who is seated, and nobody who waits", len(all), 1)
 	same(r, "a party has its attempt", p.Attempt, holder.Attempt)
@@ -48,7 +48,7 @@ func seatsLists(r *rig) {
 	}
 	r.release(holder, lease.WasHeld)
 	g = r.becomes("a release grants to the next waiter", waiter)
-	same(r, "Seats lists the new holder", r.seats("k")[g.Token].Attempt, waiter.Attempt)
+	same(r, "Seats lists the new holder", r.seats()[g.Token].Attempt, waiter.Attempt)
 }
 
 // seatsMany has more than any part will hold.
@@ -67,7 +67,7 @@ func seatsMany(r *rig) {
 			delete(want, token)
 		}
 	}
-	all := r.seats("k")
+	all := r.seats()
 	same(r, "Seats lists everybody, in as many parts as it takes", len(all), len(want))
 	for token, c := range want {
 		same(r, "a party has its owner", all[token].Owner, c.Owner)
@@ -78,5 +78,5 @@ func seatsEnded(r *rig) {
 	c := r.brief()
 	r.hold(c)
 	r.lapse(c)
-	same(r, "Seats leaves out a seat that has lapsed", len(r.seats("k")), 0)
+	same(r, "Seats leaves out a seat that has lapsed", len(r.seats()), 0)
 }
