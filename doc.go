@@ -21,9 +21,11 @@
 //	election                one leader among replicas, handed over in good order, and observed
 //	membership              replicas that join a group, and clients that follow it and balance over it
 //	ratelimit               how often something may be done, exactly, with one answer for all processes
+//	retry                   further attempts at calls, within a budget, and hedges
+//	breaker                 a stop to calls to what fails
 //	fence                   what a token is, and how a resource refuses the token of an earlier holder
-//	concordhttp             tokens over HTTP: a transport, and a middleware that refuses late requests
-//	concordgrpc             a resolver by which gRPC clients find the members of a group
+//	concordhttp             tokens, limits, attempts and breakers over HTTP: transports and middleware
+//	concordgrpc             a resolver for the members of a group, and interceptors for limits, attempts, breakers
 //	concordotel             OpenTelemetry spans and metrics of all that
 //	backend/memorybackend   the engine for one process and for tests, with faults on request
 //	backend/redisbackend    the engine on Redis, with guarded writes
