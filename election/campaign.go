@@ -94,7 +94,7 @@ func (e *Election) challenge(ctx context.Context) {
 	for pause := soon; sleep(ctx, pause) == nil; {
 		pause = e.opt.TTL
 		s, err := e.inspect(ctx)
-		if other, _ := e.namesake(s); other == nil { // it is not in line yet, or far behind
+		if other, _ := e.namesake(s); other == nil && len(s.Waiters) >= s.Waiting { // it is not in line yet
 			soon = min(2*soon, e.opt.TTL)
 			pause = soon
 		}

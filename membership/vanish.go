@@ -6,12 +6,16 @@ import (
 	"time"
 )
 
+// maxSettle bounds the time for which a member that has vanished is shown in any case.
+const maxSettle = time.Second
+
 // vanished is a member whose seat has ended although it did not say that it leaves. It may be back on
 // another one.
 type vanished struct {
-	member Member
-	until  time.Time // is remembered
-	kept   bool      // is shown until it is back: it was one of too many
+	member  Member
+	settles time.Time // is shown until then: engines end the seats of many one after the other
+	until   time.Time // is remembered
+	kept    bool      // is shown until then or until it is back: it was one of too many
 }
 
 // vanish notes who has vanished since the last view, and forgets who was away for too long. now are
@@ -28,9 +32,12 @@ func (w *watcher) vanish(now []Member) {
 	w.vanished = slices.DeleteFunc(w.vanished, func(v vanished) bool {
 		return gone[v.member.ID] || w.left[v.member.ID] || !at.Before(v.until)
 	})
+	ttl := w.group.opt.TTL
 	for i := range w.present {
 		if gone[w.present[i].ID] {
-			w.vanished = append(w.vanished, vanished{member: w.present[i], until: at.Add(w.group.opt.TTL / 2)})
+			w.vanished = append(w.vanished, vanished{
+				member: w.present[i], settles: at.Add(min(ttl/8, maxSettle)), until: at.Add(ttl / 2),
+			})
 		}
 	}
 	// Those that are back already speak for an engine that was away, not against it.
@@ -49,16 +56,29 @@ func (w *watcher) vanish(now []Member) {
 	clear(w.left)
 }
 
-// withVanished adds those that are kept.
-func (w *watcher) withVanished(members []Member) []Member {
-	all := slices.Clone(members)
+// withVanished adds those that are shown still, reports whether any of them is kept, and sets the alarm
+// for when that changes.
+func (w *watcher) withVanished(members []Member) (all []Member, kept bool) {
+	at := time.Now()
+	all = slices.Clone(members)
+	w.alarm = time.Time{}
 	for i := range w.vanished {
-		if v := &w.vanished[i]; v.kept && !v.among(members) {
+		v := &w.vanished[i]
+		settling := at.Before(v.settles)
+		if (settling || v.kept) && !v.among(members) {
 			all = append(all, v.member)
+			kept = kept || v.kept
+		}
+		next := v.until
+		if settling {
+			next = v.settles
+		}
+		if w.alarm.IsZero() || next.Before(w.alarm) {
+			w.alarm = next
 		}
 	}
 	slices.SortFunc(all, func(a, b Member) int { return cmp.Compare(a.ID, b.ID) })
-	return all
+	return all, kept
 }
 
 // among reports whether the member is among some that are ordered by ID.

@@ -18,7 +18,7 @@ import (
 // A change arrives by push, normally in milliseconds. What was missed while the connection was cut is
 // noticed within twice [lease.MaxNotice] and read anew. While the engine does not answer, the members
 // stay as they were last seen, in a view with Stale set. A member that has died is shown until its TTL
-// is over.
+// is over, and for an eighth of it more, at most 1 s, in which it may be followed by others.
 //
 // An engine that was away for long or has lost its data makes all members vanish, although they are
 // well and will join again in a moment. So when more members have vanished within half the TTL than have
@@ -64,8 +64,8 @@ type watcher struct {
 	tokens   []uint64        // of their seats
 	vanished []vanished      // oldest first
 	dirty    bool            // something has changed since the last view
-	losing   bool            // and seats have ended
 	quiet    time.Time       // no view before
+	alarm    time.Time       // when one who has vanished counts otherwise; zero = nobody has
 	begun    bool            // it has shown a view
 	shown    []Member        // in it: who is present, and maybe who has vanished
 	stale    error           // of it
@@ -84,7 +84,7 @@ func (w *watcher) apply(ctx context.Context, changes []lease.Change) error {
 				w.seats.add(c.Party)
 			}
 		case lease.ChangeEnded:
-			w.end(c.Party.Token)
+			delete(w.seats, c.Party.Token)
 		default:
 			if err := w.read(ctx); err != nil {
 				return err
@@ -94,22 +94,10 @@ func (w *watcher) apply(ctx context.Context, changes []lease.Change) error {
 	return nil
 }
 
-// end takes a seat away. The first one that ends without a word may be followed by many.
-func (w *watcher) end(token uint64) {
-	if _, present := w.seats[token]; !present {
-		return
-	}
-	delete(w.seats, token)
-	if !w.losing {
-		w.losing = true
-		w.quiet = time.Now().Add(w.group.opt.Pause)
-	}
-}
-
 // due reports whether it is time for a view.
 func (w *watcher) due() bool {
 	now := time.Now()
-	return w.dirty && !now.Before(w.quiet) || len(w.vanished) > 0 && !now.Before(w.vanished[0].until)
+	return w.dirty && !now.Before(w.quiet) || !w.alarm.IsZero() && !now.Before(w.alarm)
 }
 
 // wake tells when it may be.
@@ -117,8 +105,8 @@ func (w *watcher) wake() <-chan time.Time {
 	switch {
 	case w.dirty:
 		return time.After(time.Until(w.quiet))
-	case len(w.vanished) > 0:
-		return time.After(time.Until(w.vanished[0].until))
+	case !w.alarm.IsZero():
+		return time.After(time.Until(w.alarm))
 	}
 	return nil
 }
@@ -146,18 +134,19 @@ func (w *watcher) read(ctx context.Context) error {
 
 // show yields a view if there is something new in it, and reports whether the loop goes on.
 func (w *watcher) show(stale error) bool {
-	w.dirty, w.losing, w.quiet = false, false, time.Now().Add(w.group.opt.Pause)
-	members := w.seats.members()
-	w.vanish(members)
-	if all := w.withVanished(members); len(all) > len(members) {
-		members, stale = all, cmp.Or(stale, ErrVanished)
+	w.dirty = false
+	present := w.seats.members()
+	w.vanish(present)
+	members, kept := w.withVanished(present)
+	if kept {
+		stale = cmp.Or(stale, ErrVanished)
 	}
 	v := compare(w.shown, members)
 	v.Stale = stale
 	if w.begun && !v.changed() && (w.stale == nil) == (stale == nil) {
 		return true
 	}
-	w.begun, w.shown, w.stale = true, v.Members, stale
+	w.begun, w.shown, w.stale, w.quiet = true, v.Members, stale, time.Now().Add(w.group.opt.Pause)
 	w.group.opt.Hooks.Viewed(Info{Members: len(v.Members)})
 	return w.yield(v, nil)
 }

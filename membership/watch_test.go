@@ -259,7 +259,7 @@ func TestWatchOverGaps(t *testing.T) {
 		w.is(t, "a b stale")
 		be.Control().FailNext(0, nil)
 		time.Sleep(2 * time.Second)
-		w.is(t, "+c -a b c")
+		w.is(t, "+c a b c", "-a b c") // that a has left was not heard, so it may have been lost with others
 		if got := j.take(); len(got) == 0 || got[0] != "failed " {
 			t.Errorf("told %q", got)
 		}
