@@ -112,6 +112,7 @@ func lockerOf(t *testing.T, be *Backend, ttl time.Duration) *lock.Locker {
 
 // Nothing answers at the start: one error, in bounded time, also for a caller without a deadline.
 func TestNoServerAtTheStart(t *testing.T) {
+	t.Parallel()
 	for name, endpoint := range map[string]string{"refused": "127.0.0.1:1", "silent": silent(t)} {
 		t.Run(name, func(t *testing.T) {
 			client := connect(t, []string{endpoint})

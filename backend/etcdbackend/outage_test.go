@@ -105,6 +105,7 @@ func contend(t *testing.T, k *cluster, disturb func()) (took time.Duration) {
 
 // A leader that is killed costs nobody his lock, and the next is granted all the same.
 func TestLeaderKilled(t *testing.T) {
+	t.Parallel()
 	k := ownCluster(t, 3)
 	client := connect(t, k.endpoints)
 	took := contend(t, k, func() {
@@ -117,6 +118,7 @@ func TestLeaderKilled(t *testing.T) {
 // A member that is stopped keeps connections and answers nothing. Whose watch was there opens
 // another one elsewhere.
 func TestMemberStopped(t *testing.T) {
+	t.Parallel()
 	for i := range 3 {
 		k := ownCluster(t, 3)
 		took := contend(t, k, func() { k.signal(t, i, syscall.SIGSTOP) })
