@@ -14,6 +14,7 @@ const maxSettle = time.Second
 type vanished struct {
 	member  Member
 	settles time.Time // is shown until then: engines end the seats of many one after the other
+	judged  bool      // that is over, or it was one of too many before
 	until   time.Time // is remembered
 	kept    bool      // is shown until then or until it is back: it was one of too many
 }
@@ -47,9 +48,13 @@ func (w *watcher) vanish(now []Member) {
 			stayed--
 		}
 	}
-	if len(gone) > 0 && len(w.vanished) > stayed {
+	settled := func(v vanished) bool { return !v.judged && !at.Before(v.settles) }
+	if slices.ContainsFunc(w.vanished, settled) {
+		tooMany := len(w.vanished) > stayed
 		for i := range w.vanished {
-			w.vanished[i].kept = true
+			if v := &w.vanished[i]; tooMany || settled(*v) {
+				v.judged, v.kept = true, v.kept || tooMany
+			}
 		}
 	}
 	w.present, w.tokens = now, w.seats.tokens()
@@ -59,12 +64,11 @@ func (w *watcher) vanish(now []Member) {
 // withVanished adds those that are shown still, reports whether any of them is kept, and sets the alarm
 // for when that changes.
 func (w *watcher) withVanished(members []Member) (all []Member, kept bool) {
-	at := time.Now()
 	all = slices.Clone(members)
 	w.alarm = time.Time{}
 	for i := range w.vanished {
 		v := &w.vanished[i]
-		settling := at.Before(v.settles)
+		settling := !v.judged
 		if (settling || v.kept) && !v.among(members) {
 			all = append(all, v.member)
 			kept = kept || v.kept

@@ -192,7 +192,7 @@ func TestVanishedAndLeft(t *testing.T) {
 		c := join(t, open(nil), member("c"))
 		time.Sleep(time.Second)
 		w.is(t, "+a a", "+b +c a b c")
-		time.Sleep(ttl)
+		time.Sleep(ttl + time.Second)
 		w.is(t, "a b c stale")
 		_ = c.Leave(ctx)
 		synctest.Wait()

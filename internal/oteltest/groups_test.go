@@ -52,7 +52,7 @@ func groups(t *testing.T, ctx context.Context, be *memorybackend.Backend, o *con
 	<-returns.Context().Done()
 	mustJoin(t, ctx, g, "stays")
 	mustJoin(t, ctx, g, "stays too")
-	time.Sleep(time.Second) // the watcher has seen them
+	time.Sleep(3 * time.Second) // the watcher has seen them, and has stopped waiting for the one that was thrown out
 	stop()
 	wg.Wait()
 	if err := g.Close(ctx); err != nil {
