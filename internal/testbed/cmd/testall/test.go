@@ -45,8 +45,11 @@ func testAll(ctx context.Context, root string, modules []string) error {
 			}
 		}
 		common := []string{"-timeout", testTimeout}
-		if module == testbedModule {
+		switch module {
+		case testbedModule:
 			common = append(common, "-p", "2")
+		case groupsModule: // programs wait even more
+			common = append(common, "-p", "3")
 		}
 		race := slices.Concat(common, []string{"-race", "-shuffle=on", "-skip", "^" + exactPrefix, "./..."})
 		passes = append(passes, goTest(ctx, rep, dir, module, "race", race))
