@@ -116,7 +116,8 @@ func play(t *testing.T, args ...string) *shown {
 	return shown
 }
 
-// In memory the engine is away until all replicas have lost their place, and the client keeps them.
+// In memory the engine is away until all replicas have lost their place, and the client keeps them: they
+// are back before it gives up on any, which play has checked.
 func TestMemory(t *testing.T) {
 	t.Parallel() // they mostly wait
 	s := play(t)
@@ -128,9 +129,6 @@ func TestMemory(t *testing.T) {
 		if strings.Count(s.text, part) != 1 {
 			t.Errorf("not one %q:\n%s", part, s.text)
 		}
-	}
-	if !strings.Contains(s.text, "the client keeps the replicas it knows") {
-		t.Errorf("the client did not notice:\n%s", s.text)
 	}
 }
 
