@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/concord-go/concord/internal/claim"
@@ -22,7 +23,8 @@ type Leadership struct {
 	since    time.Time
 	ctx      context.Context
 	cancel   context.CancelCauseFunc
-	once     sync.Once // the end of the term is reported
+	once     sync.Once                 // the end of the term is reported
+	ended    atomic.Pointer[time.Time] // in good order
 }
 
 func (e *Election) lead(hold *claim.Hold) *Leadership {
@@ -41,6 +43,8 @@ func asked(reason string) Cause {
 
 // end ends the context of the term, if it has not ended.
 func (l *Leadership) end(lost *LostError) {
+	now := time.Now() // before anybody learns of it
+	l.ended.CompareAndSwap(nil, &now)
 	l.cancel(lost)
 	l.report()
 }

@@ -91,6 +91,9 @@ func (e *Election) drain(l *Leadership, w *work) {
 	case <-l.ctx.Done():
 	}
 	ended := time.Now()
+	if at := l.ended.Load(); at != nil && inGoodOrder(context.Cause(l.ctx)) {
+		ended = *at
+	}
 	kept := inGoodOrder(context.Cause(l.ctx)) || l.hold.Lost() == nil
 	timer := time.NewTimer(e.opt.Drain)
 	defer timer.Stop()

@@ -43,7 +43,7 @@ func TestDrainWhileCutOff(t *testing.T) {
 		if len(ended) != 1 || causeOf(ended[0].Err) != election.Resigned {
 			t.Errorf("ended: %+v", ended)
 		}
-		if len(drained) != 1 || drained[0].Wait < windUp*9/10 || drained[0].Err == nil {
+		if len(drained) != 1 || drained[0].Wait < windUp || drained[0].Err == nil {
 			t.Errorf("drained: %+v, want an error: the next leader did not wait", drained)
 		}
 		n.Heal()
