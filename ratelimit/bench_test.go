@@ -63,3 +63,14 @@ func BenchmarkAllow(b *testing.B) {
 		})
 	}
 }
+
+// A Handle knows the place of its key, and answers with a bool.
+func BenchmarkHandle(b *testing.B) {
+	h := benchLimiter(b).For("client")
+	b.ReportAllocs()
+	for b.Loop() {
+		if !h.Allow() {
+			b.Fatal("refused")
+		}
+	}
+}

@@ -20,7 +20,7 @@ func (p *Policy) decide(state []int64, now int64, op *Op, d *Decision) {
 		clear(state)
 	}
 	p.Migrate(state, now)
-	if op.Kind == OpTake && len(p.rules) == 1 && p.rules[0].Algorithm == TokenBucket && !p.rules[0].Shadow {
+	if op.Kind == OpTake && p.simple {
 		p.bucket(state[1:], now, op, d)
 		return
 	}

@@ -321,13 +321,14 @@ func TestMigrations(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		st := &state{}
-		st.use(c.from)
+		st := newState("", c.from)
 		now := begin - begin%60e6 + 1000
-		c.from.Decide(st.words, now, &Op{Policy: c.from, Kind: OpTake, N: 6})
+		c.from.Decide(st.words(), now, &Op{Policy: c.from, Kind: OpTake, N: 6})
 		for range 2 { // once
-			st.use(to)
-			d := to.Decide(st.words, now, &Op{Policy: to, Kind: OpPeek, N: 1})
+			if !st.fits(to) {
+				st = newState("", to)
+			}
+			d := to.Decide(st.words(), now, &Op{Policy: to, Kind: OpPeek, N: 1})
 			if d.Remaining != c.left {
 				t.Errorf("%v %d to %d, %d: %d left, want %d", c.from.limits[0].Algorithm, c.from.limits[0].N, c.to.limits[0].N, c.how, d.Remaining, c.left)
 			}

@@ -27,8 +27,13 @@ type Hold interface {
 // cost or key that is out of bounds is refused.
 func (l *Limiter) For(key string) *Handle {
 	var known atomic.Pointer[allowance] // of the key, as long as it has units
+	var at atomic.Pointer[place]        // of the key
 	return &Handle{
 		allow: func(n int64) bool {
+			if t := l.table(); t != nil {
+				op := Op{Kind: OpTake, Key: key, Policy: l.Policy(), N: n}
+				return op.sound() && t.allow(&op, &at)
+			}
 			if a := known.Load(); a != nil && n > 0 && l.opt.Hooks.Decided == nil {
 				if a.spend(n) {
 					return true

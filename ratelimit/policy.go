@@ -37,6 +37,7 @@ type Policy struct {
 	words  int
 	shape  string
 	most   int64 // the largest cost that a call can have
+	simple bool  // it is one token bucket that refuses
 
 	version int64     // of the change by which it came into force, see SetPolicy
 	how     Migration // of states of earlier versions
@@ -92,6 +93,7 @@ func NewPolicy(limits ...Limit) (*Policy, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, fmt.Errorf("ratelimit: new policy: %w", err)
 	}
+	p.simple = p.shape == "a" && !p.limits[0].Shadow
 	return p, nil
 }
 

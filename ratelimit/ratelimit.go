@@ -209,6 +209,14 @@ func (l *Limiter) atOnce(ctx context.Context, op *Op, d *Decision) bool {
 	return false
 }
 
+// table returns what decides at once for those who ask for an answer alone, or nil.
+func (l *Limiter) table() *Table {
+	if l.local == nil || l.opt.Hooks.Decided != nil || l.closed.Load() {
+		return nil
+	}
+	return l.local.Table()
+}
+
 // Peek is AllowN, and counts nothing.
 func (l *Limiter) Peek(ctx context.Context, key string, n int64) (Decision, error) {
 	return l.decide(ctx, "peek", Op{Kind: OpPeek, Key: key, N: n})

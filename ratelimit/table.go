@@ -2,7 +2,9 @@ package ratelimit
 
 import (
 	"hash/maphash"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -28,16 +30,20 @@ type Table struct {
 
 type shard struct {
 	mu     sync.Mutex
-	states map[string]*state
-	shared *[crowded]state // of keys for which there is no room
-	_      [40]byte        // a cache line of its own
+	states map[uint64]*state    // by the hash of the key
+	shared *[crowded]*state     // of keys for which there is no room
+	_      [cacheLine - 24]byte // a cache line of its own
 }
 
-// state is what is kept of a key.
+const cacheLine = 64
+
+// state is what is kept of a key for policies of one shape. It fills one cache line.
 type state struct {
-	policy *Policy // of the last op
-	words  []int64
-	few    [5]int64 // words, if they are few
+	key    string
+	next   *state   // of the same hash: for policies of another shape, or of another key
+	policy *Policy  // of the last op; nil when the state is forgotten
+	few    [3]int64 // the words, if they are few
+	more   *[]int64 // the words, else
 }
 
 // NewTable returns a table for about size keys: at least 256.
@@ -62,51 +68,129 @@ func (t *Table) decide(op *Op, d *Decision) {
 	s := &t.shards[hash%shards]
 	s.mu.Lock()
 	now := t.Now() // within the lock, so that it never goes back
-	st := s.states[op.Key]
-	if st == nil {
-		st = s.enter(t.size, op, hash/shards, now)
-	}
-	if st.policy != op.Policy {
-		st.use(op.Policy)
-	}
-	op.Policy.decide(st.words, now, op, d)
+	op.Policy.decide(s.find(t.size, hash, op, now).words(), now, op, d)
 	s.mu.Unlock()
 }
 
-// enter makes room for a key.
-func (s *shard) enter(size int, op *Op, hash uint64, now int64) *state {
-	looked := 0
-	for key, st := range s.states {
-		if looked++; st.policy.Rest(st.words, now) == 0 {
-			delete(s.states, key)
+// place is where a key's state is, for those who ask again and again.
+type place struct {
+	table *Table
+	shard *shard
+	state *state
+}
+
+// allow says whether a take is allowed, and nothing else. at remembers the place of the key, which must be
+// the same each time.
+func (t *Table) allow(op *Op, at *atomic.Pointer[place]) (allowed bool) {
+	if p := at.Load(); p != nil && p.table == t {
+		p.shard.mu.Lock()
+		if known := p.state.policy == op.Policy; known {
+			allowed = op.Policy.allow(p.state.words(), t.Now(), op)
+			p.shard.mu.Unlock()
+			return allowed
 		}
-		if looked >= probes && len(s.states) < size || looked >= 10*probes {
-			break
+		p.shard.mu.Unlock()
+	}
+	hash := maphash.String(t.seed, op.Key)
+	s := &t.shards[hash%shards]
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := t.Now()
+	st := s.find(t.size, hash, op, now)
+	at.Store(&place{t, s, st})
+	return op.Policy.allow(st.words(), now, op)
+}
+
+// find returns the state for an op, which may be new.
+func (s *shard) find(size int, hash uint64, op *Op, now int64) *state {
+	for st := s.states[hash]; st != nil; st = st.next {
+		if st.key == op.Key && st.fits(op.Policy) {
+			return st
 		}
 	}
+	s.sweep(size, now)
 	if len(s.states) >= size {
 		if s.shared == nil {
-			s.shared = new([crowded]state)
+			s.shared = new([crowded]*state)
 		}
-		return &s.shared[hash%crowded]
+		return share(&s.shared[hash/shards%crowded], op.Policy)
 	}
 	if s.states == nil {
-		s.states = make(map[string]*state)
+		s.states = make(map[uint64]*state)
 	}
-	st := &state{}
-	s.states[op.Key] = st
+	st := newState(strings.Clone(op.Key), op.Policy) // the caller's text may be part of a large one
+	st.next = s.states[hash]
+	s.states[hash] = st
 	return st
 }
 
-// use brings the words into the shape that the policy needs. Those of another shape mean nothing to it.
-func (st *state) use(p *Policy) {
-	if st.policy == nil || st.policy.shape != p.shape {
-		if st.words = st.few[:]; p.words <= len(st.few) {
-			st.words = st.few[:p.words]
-		} else {
-			st.words = make([]int64, p.words)
+// share returns one of some shared states, the one for policies of this shape.
+func share(all **state, p *Policy) *state {
+	for st := *all; st != nil; st = st.next {
+		if st.fits(p) {
+			return st
 		}
-		clear(st.words)
+	}
+	st := newState("", p)
+	*all, st.next = st, *all
+	return st
+}
+
+// sweep looks at some states and forgets those in which nothing counts any more.
+func (s *shard) sweep(size int, now int64) {
+	looked := 0
+	for hash, first := range s.states {
+		if looked++; first.rests(now) {
+			first.forget()
+			delete(s.states, hash)
+		}
+		if looked >= probes && len(s.states) < size || looked >= 10*probes {
+			return
+		}
+	}
+}
+
+func newState(key string, p *Policy) *state {
+	st := &state{key: key, policy: p}
+	if p.words > len(st.few) {
+		more := make([]int64, p.words)
+		st.more = &more
+	}
+	return st
+}
+
+// fits reports whether the words are such as a policy needs, and takes note of it if so.
+func (st *state) fits(p *Policy) bool {
+	if st.policy == p {
+		return true
+	}
+	if st.policy.shape != p.shape {
+		return false
 	}
 	st.policy = p
+	return true
+}
+
+func (st *state) words() []int64 {
+	if st.more != nil {
+		return *st.more
+	}
+	return st.few[:]
+}
+
+// rests reports whether nothing counts any more in a state and those that follow.
+func (st *state) rests(now int64) bool {
+	for ; st != nil; st = st.next {
+		if st.policy.Rest(st.words(), now) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// forget tells those who know the place of a state, or of those that follow, to look again.
+func (st *state) forget() {
+	for ; st != nil; st = st.next {
+		st.policy = nil
+	}
 }

@@ -88,5 +88,6 @@ func rateShape(r *rates) {
 		to := r.changed(from, r.limit(ratelimit.TokenBucket, 10), how, 1)
 		r.allows("a policy of another shape begins anew", to, key, 7, 3)
 		r.refuses("and counts", to, key, 4, 3)
+		r.left("a policy of the former shape goes on with what it has counted", from, key, 4)
 	}
 }
