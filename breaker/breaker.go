@@ -20,6 +20,7 @@ type Breaker struct {
 	fixed     bool          // it stands in for breakers that a Group has no place for: its mode stays
 	own       *machine      // nil if another engine decides
 	other     Engine
+	told      atomic.Uint32 // a State: the last one that other has told of
 	forced    *RejectedError
 }
 

@@ -50,7 +50,7 @@ func TestHooks(t *testing.T) {
 				Counts: breaker.Counts{Calls: 1},
 			},
 			{Name: "b", Mode: breaker.ForcedOpen, Reason: breaker.Forced, Number: 3},
-			{Name: "b", Reason: breaker.Forced, Number: 4},
+			{Name: "b", FromMode: breaker.ForcedOpen, Reason: breaker.Forced, Number: 4},
 		}
 		if !slices.Equal(changed, want) {
 			t.Errorf("changed:\n%+v, want\n%+v", changed, want)

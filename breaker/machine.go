@@ -130,7 +130,7 @@ func (m *machine) judge(ph *phase, now int64) {
 	}
 }
 
-// step applies the event and returns the phase that answers it. A reset is told by who asked for it.
+// step applies the event and returns the phase that answers it.
 func (m *machine) step(e event) (now *phase, admitted bool, id uint64) {
 	for {
 		old := m.phase.Load()
@@ -142,10 +142,21 @@ func (m *machine) step(e event) (now *phase, admitted bool, id uint64) {
 		if !m.phase.CompareAndSwap(old, ph) {
 			continue
 		}
-		if old.number != next.number && e.kind != reset {
+		if old.number != next.number {
 			m.changed(old, ph, judgedBy(old, e))
 		}
 		return ph, admitted, id
+	}
+}
+
+// reset begins anew, and returns the phase that this ended and the new one. Who asked for it tells of it.
+func (m *machine) reset() (ended, now *phase) {
+	for {
+		old := m.phase.Load()
+		next, _, _ := m.rules.step(old.core, event{kind: reset, now: m.now()})
+		if ph := m.dress(old, next); m.phase.CompareAndSwap(old, ph) {
+			return old, ph
+		}
 	}
 }
 

@@ -43,22 +43,35 @@ func (b *Breaker) force(m Mode) {
 	if b.fixed {
 		return
 	}
-	from := b.State()
+	i := Info{Name: b.name, Key: b.key, Mode: m, Reason: Forced}
 	if m == Automatic || m == ObserveOnly {
-		if b.own != nil {
-			b.own.step(event{kind: reset, now: b.own.now()})
-		} else {
-			b.other.Reset()
-		}
+		i.From, i.State, i.Number = b.restart()
+	} else {
+		i.State, i.Number = b.standing()
+		i.From = i.State
 	}
-	b.mode.Store(uint32(m))
-	if b.hooks.Changed == nil {
-		return
+	i.FromMode = Mode(b.mode.Swap(uint32(m)))
+	if b.hooks.Changed != nil {
+		b.hooks.Changed(i)
 	}
-	i := b.info()
-	i.From, i.Mode, i.Reason = from, m, Forced
-	if b.own != nil {
-		i.Number = b.own.phase.Load().number
+}
+
+// restart makes the engine begin anew. From is the very state that this has ended, so that no change
+// comes in between.
+func (b *Breaker) restart() (from, to State, number uint64) {
+	if b.own == nil {
+		b.other.Reset()
+		return State(b.told.Swap(uint32(Closed))), Closed, 0
 	}
-	b.hooks.Changed(i)
+	ended, now := b.own.reset()
+	return ended.state, now.state, now.number
+}
+
+// standing is the state as it is, and the number of its change.
+func (b *Breaker) standing() (State, uint64) {
+	if b.own == nil {
+		return b.other.State(), 0
+	}
+	ph := b.own.phase.Load()
+	return ph.state, ph.number
 }

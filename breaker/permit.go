@@ -48,6 +48,7 @@ func (p *Permit) end(o Outcome, err error) {
 	if told := p.b.hooks.Ended; told != nil {
 		i := p.b.info()
 		i.Outcome, i.Took, i.Probe, i.Err = o, took, p.slot != 0, err
+		i.Slow = p.b.opt.SlowAfter > 0 && took > p.b.opt.SlowAfter
 		told(p.ctx, i)
 	}
 }

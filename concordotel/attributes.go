@@ -17,7 +17,8 @@ import (
 )
 
 // The attributes. Each has few values, which are those below, the kinds of package lock, the causes
-// of a loss, the sources of a decision, and names that the program has given.
+// of a loss, the sources of a decision, the classes of package retry, the states, modes and reasons of
+// package breaker, and names that the program has given.
 const (
 	nameKey        = attribute.Key("concord.name")
 	outcomeKey     = attribute.Key("concord.outcome")
@@ -32,6 +33,24 @@ const (
 	againKey       = attribute.Key("concord.membership.again")
 	sourceKey      = attribute.Key("concord.ratelimit.source")
 	limitKey       = attribute.Key("concord.ratelimit.limit")
+	callEndKey     = attribute.Key("concord.retry.end")
+	classKey       = attribute.Key("concord.retry.class")
+	attemptKey     = attribute.Key("concord.retry.attempt") // of events only
+	hedgedKey      = attribute.Key("concord.retry.hedged")  // of events only
+	stateKey       = attribute.Key("concord.breaker.state")
+	fromKey        = attribute.Key("concord.breaker.from")
+	toKey          = attribute.Key("concord.breaker.to")
+	modeKey        = attribute.Key("concord.breaker.mode")
+	reasonKey      = attribute.Key("concord.breaker.reason")
+	probeKey       = attribute.Key("concord.breaker.probe")
+	slowKey        = attribute.Key("concord.breaker.slow")
+	keyKey         = attribute.Key("concord.breaker.key")
+)
+
+// The values where there is nothing to name, and where it was not known in advance.
+const (
+	nothing = "none"
+	other   = "other"
 )
 
 // labels are the attributes that are added to those of each measurement and span.
@@ -44,6 +63,26 @@ func (l labels) with(attributes ...attribute.KeyValue) metric.MeasurementOption 
 func (l labels) on(attributes ...attribute.KeyValue) trace.SpanStartEventOption {
 	return trace.WithAttributes(append(attributes, l...)...)
 }
+
+// record and add return the attributes as options that are kept: what happens with every call shall
+// cost no memory.
+func (l labels) record(attributes ...attribute.KeyValue) []metric.RecordOption {
+	return []metric.RecordOption{l.with(attributes...)}
+}
+
+func (l labels) add(attributes ...attribute.KeyValue) []metric.AddOption {
+	return []metric.AddOption{l.with(attributes...)}
+}
+
+// note puts an event on the span of ctx, if anybody records it.
+func (l labels) note(ctx context.Context, event string, attributes ...attribute.KeyValue) {
+	if span := trace.SpanFromContext(ctx); span.IsRecording() {
+		span.AddEvent(event, l.on(attributes...))
+	}
+}
+
+// snake makes the value of an attribute of a name that is for people.
+var snake = strings.NewReplacer(" ", "_", "-", "_").Replace
 
 // outcome is how an operation ended.
 type outcome string
@@ -139,7 +178,7 @@ func end(key attribute.Key, err error) attribute.KeyValue {
 	case err == nil:
 		return key.String(string(released))
 	case errors.As(err, &lost):
-		return key.String(strings.ReplaceAll(lost.Cause.String(), " ", "_"))
+		return key.String(snake(lost.Cause.String()))
 	}
 	return key.String(string(failed))
 }

@@ -7,6 +7,8 @@
 //	billing, err := concordotel.Election(&concordotel.Options{Name: "billing"})
 //	replicas, err := concordotel.Membership(&concordotel.Options{Name: "api"})
 //	calls, err := concordotel.RateLimit(&concordotel.Options{Name: "public"})
+//	attempts, err := concordotel.Retry(&concordotel.Options{Name: "payments"})
+//	trips, err := concordotel.Breaker(&concordotel.Options{Name: "payments"})
 //	marks, err := concordotel.Marks(be.Fences(), nil)
 //
 // Whatever is given hooks of its own does not log any more; the JoinHooks above, which each package
@@ -17,15 +19,15 @@
 //
 // # What is never exported
 //
-// Keys, resource names, names of elections and groups, candidates, members, owners, addresses, zones,
-// metadata, tokens, terms and the texts of errors. There may be millions of them, each would be a
+// Keys, resource names, names of elections, groups, Retriers and breakers, candidates, members, owners,
+// addresses, zones, metadata, tokens, terms and the texts of errors. There may be millions of them, each would be a
 // series of its own for ever, and they may say things about people. Every attribute has a few values
 // that are known in advance. A token is left out of spans too: it tells little without its key, and
 // the log has both.
 //
-// Options.Name is what the program chooses to export instead, to tell one election, group, limiter or use
-// of locks from another. The names of the limits of a policy are exported: they are the program's
-// constants.
+// Options.Name is what the program chooses to export instead, to tell one election, group, limiter,
+// Retrier, breaker or use of locks from another. The names of the limits of a policy are exported: they are
+// the program's constants. [BreakerKeys] exports what the program makes of the keys of a group of breakers.
 //
 // # Spans
 //
@@ -35,6 +37,8 @@
 // the context of the caller. A release is an event of the span of its own context.
 //
 // A refusal, such as a key that is held, is an answer: its span is not marked as an error.
+//
+// Attempts and rejections by a breaker are events of the span of the caller.
 //
 // # What it does not do
 //

@@ -2,13 +2,18 @@ package concordotel_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log"
+	"strings"
+	"time"
 
 	"github.com/concord-go/concord/backend/memorybackend"
+	"github.com/concord-go/concord/breaker"
 	"github.com/concord-go/concord/concordotel"
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/lock"
+	"github.com/concord-go/concord/retry"
 )
 
 // Without options the global providers of OpenTelemetry are used; until the program sets them,
@@ -60,6 +65,78 @@ func ExampleElection() {
 	// Output:
 	// leading
 	// <nil>
+}
+
+// Retriers do not log by themselves; this one does, beside what is exported. The budget is read whenever
+// metrics are.
+func ExampleRetry() {
+	ctx := context.Background()
+	o := &concordotel.Options{Name: "payments"}
+	observed, err := concordotel.Retry(o)
+	if err != nil {
+		log.Fatal(err)
+	}
+	payments, err := retry.New("payments", &retry.Options{
+		Backoff: retry.Constant(time.Millisecond),
+		Hooks:   retry.JoinHooks(observed, retry.LogHooks(nil)),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	level, err := concordotel.RetryBudget(payments.Budget(), o)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer func() { _ = level.Unregister() }()
+
+	n, err := retry.Do(ctx, payments, func(_ context.Context, a retry.Attempt) (int, error) {
+		if a.Number == 1 {
+			return 0, errors.New("connection reset")
+		}
+		return a.Number, nil
+	})
+	fmt.Println("attempt", n, err)
+	// Output: attempt 2 <nil>
+}
+
+// The log is kept beside what is exported.
+func ExampleBreaker() {
+	ctx := context.Background()
+	observed, err := concordotel.Breaker(&concordotel.Options{Name: "payments"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	payments, err := breaker.New("payments", &breaker.Options{Hooks: breaker.JoinHooks(observed, breaker.LogHooks(nil))})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	receipt, err := breaker.Do(ctx, payments, func(context.Context) (string, error) { return "paid", nil })
+	fmt.Println(receipt, err)
+	// Output: paid <nil>
+}
+
+// The keys of this group are addresses, of which there are many. Their zones are few.
+func ExampleBreakerKeys() {
+	ctx := context.Background()
+	zone := func(key string) string {
+		zone, _, _ := strings.Cut(key, "/")
+		return zone
+	}
+	observed, err := concordotel.BreakerKeys(zone, &concordotel.Options{Name: "stock"})
+	if err != nil {
+		log.Fatal(err)
+	}
+	hosts, err := breaker.NewGroup[string]("stock", &breaker.GroupOptions{
+		Breaker: &breaker.Options{Hooks: breaker.JoinHooks(observed, breaker.LogHooks(nil))},
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+
+	left, err := breaker.Do(ctx, hosts.Get("eu-1/10.0.0.7"), func(context.Context) (int, error) { return 12, nil })
+	fmt.Println(left, err)
+	// Output: 12 <nil>
 }
 
 // The refusals of marks and of guarded writes are one number.

@@ -30,6 +30,14 @@ func (m *instruments) histogram(name, description string, more ...float64) metri
 	return i
 }
 
+// attempts makes a histogram of numbers of attempts, of which a call has at most 100.
+func (m *instruments) attempts(name, description string) metric.Int64Histogram {
+	i, err := m.meter.Int64Histogram(name, metric.WithUnit("{attempt}"), metric.WithDescription(description),
+		metric.WithExplicitBucketBoundaries(0, 1, 2, 3, 4, 5, 7, 10, 20, 50))
+	m.errs = append(m.errs, err)
+	return i
+}
+
 func (m *instruments) counter(name, unit, description string) metric.Int64Counter {
 	i, err := m.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
 	m.errs = append(m.errs, err)
@@ -44,6 +52,13 @@ func (m *instruments) upDown(name, unit, description string) metric.Int64UpDownC
 
 func (m *instruments) gauge(name, unit, description string) metric.Int64Gauge {
 	i, err := m.meter.Int64Gauge(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.errs = append(m.errs, err)
+	return i
+}
+
+// observed makes a gauge that is read when metrics are collected.
+func (m *instruments) observed(name, unit, description string) metric.Float64ObservableGauge {
+	i, err := m.meter.Float64ObservableGauge(name, metric.WithUnit(unit), metric.WithDescription(description))
 	m.errs = append(m.errs, err)
 	return i
 }

@@ -20,8 +20,8 @@ const maxName = 64
 // Options say where spans and metrics go. nil means all defaults.
 type Options struct {
 	// Name becomes the attribute concord.name of everything that is made with these options, and tells
-	// one election, group, limiter or use of locks from another: at most 64 bytes of printable ASCII. It is
-	// exported as it is, so choose one of a few names that the program knows in advance, and never
+	// one election, group, limiter, Retrier, breaker or use of locks from another: at most 64 bytes of
+	// printable ASCII. It is exported as it is, so choose one of a few names that the program knows in advance, and never
 	// a key. The default is none, without the attribute.
 	Name string
 
@@ -39,13 +39,18 @@ type Options struct {
 // instruments begins to make instruments. What is wrong with the options is reported with the rest.
 func (o *Options) instruments() *instruments {
 	m := &instruments{meter: o.meter()}
-	strange := func(r rune) bool { return r < ' ' || r > '~' }
-	if o != nil && (len(o.Name) > maxName || strings.ContainsFunc(o.Name, strange)) {
+	if o != nil && !exportable(o.Name) {
 		m.errs = append(m.errs, &fence.InvalidError{
 			Field: "Name", Problem: "must have at most " + strconv.Itoa(maxName) + " bytes of printable ASCII",
 		})
 	}
 	return m
+}
+
+// exportable reports whether a text may be an attribute.
+func exportable(text string) bool {
+	strange := func(r rune) bool { return r < ' ' || r > '~' }
+	return len(text) <= maxName && !strings.ContainsFunc(text, strange)
 }
 
 // labels returns the attributes of everything that is made with these options.

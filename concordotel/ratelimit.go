@@ -8,9 +8,6 @@ import (
 	"github.com/concord-go/concord/ratelimit"
 )
 
-// nothing is the limit of a decision that no limit has refused.
-const nothing = "none"
-
 // RateLimit returns hooks that make metrics of what Limiters report. Join it with
 // [ratelimit.LogHooks] to keep the log.
 //

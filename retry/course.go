@@ -13,6 +13,7 @@ type course struct {
 	ctx     context.Context // of the call, within its total time
 	attempt Attempt         // the latest one that was begun
 	begun   int             // how many were
+	since   time.Time       // when the call began, if it is timed
 	delays  []time.Duration
 	last    error // of an attempt
 	class   Class
@@ -107,11 +108,19 @@ func (c *course) refund() {
 	}
 }
 
-// recovered reports a success.
-func (c *course) recovered(number int) {
+// succeeded reports the success of an attempt, and with it of the call.
+func (c *course) succeeded(number int, hedge bool) {
 	c.r.healthy()
 	if number > 1 {
-		c.r.hooks.Recovered(c.ctx, Info{Name: c.r.name, Attempt: number})
+		c.r.hooks.Recovered(c.ctx, Info{Name: c.r.name, Attempt: number, Hedge: hedge})
+	}
+	c.ended("", nil)
+}
+
+// ended reports the end of the call.
+func (c *course) ended(reason Reason, err error) {
+	if c.r.timed {
+		c.r.hooks.Ended(c.ctx, Info{Name: c.r.name, Attempt: c.begun, Took: time.Since(c.since), Reason: reason, Err: err})
 	}
 }
 
@@ -130,5 +139,6 @@ func (c *course) giveUp(reason Reason, cause error, after time.Duration) error {
 		Last: c.last, Cause: cause, ended: c.ctx.Err(), after: after,
 	}
 	c.r.hooks.GaveUp(c.ctx, Info{Name: c.r.name, Attempt: c.begun, Class: c.class, Reason: reason, Err: err})
+	c.ended(reason, err)
 	return err
 }

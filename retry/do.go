@@ -40,7 +40,7 @@ func repeat[T any](ctx context.Context, r *Retrier, first Attempt, fn func(conte
 	var zero T
 	ctx, cancel := r.bound(ctx)
 	defer cancel()
-	c := &course{r: r, ctx: ctx, attempt: first}
+	c := &course{r: r, ctx: ctx, attempt: first, since: r.began()}
 	switch {
 	case failed != nil:
 		c.begun = 1
@@ -78,7 +78,7 @@ func once[T any](c *course, fn func(context.Context, Attempt) (T, error)) (T, bo
 		return v, false
 	}
 	c.r.observe(start)
-	c.recovered(a.Number)
+	c.succeeded(a.Number, false)
 	return v, true
 }
 

@@ -34,7 +34,7 @@ func Hedge[T any](ctx context.Context, r *Retrier, fn func(context.Context, Atte
 	defer overtake(ErrOvertaken)
 
 	hi, lo := randomKey()
-	c := &course{r: r, ctx: ctx, attempt: Attempt{ctx: ctx, hi: hi, lo: lo}}
+	c := &course{r: r, ctx: ctx, attempt: Attempt{ctx: ctx, hi: hi, lo: lo}, since: r.began()}
 	if ctx.Err() != nil {
 		return zero, c.over()
 	}
@@ -62,6 +62,7 @@ type race[T any] struct {
 // finish is how an attempt ended.
 type finish[T any] struct {
 	number int
+	hedge  bool
 	ctx    context.Context
 	value  T
 	err    error
@@ -72,7 +73,7 @@ type finish[T any] struct {
 func (r *race[T]) run() (T, error) {
 	var zero T
 	c := r.course
-	if err := r.start(); err != nil {
+	if err := r.start(false); err != nil {
 		return zero, err
 	}
 	for {
@@ -107,7 +108,7 @@ func (r *race[T]) finished(f finish[T]) (v T, done bool, err error) {
 	r.underWay--
 	f.rethrow()
 	if f.err == nil {
-		c.recovered(f.number)
+		c.succeeded(f.number, f.hedge)
 		return f.value, true, nil
 	}
 	again := c.failed(f.ctx, f.number, f.err)
@@ -128,22 +129,22 @@ func (r *race[T]) due() error {
 	if r.repeat {
 		r.repeat = false
 		r.course.waited(r.delay)
-		return r.start()
+		return r.start(false)
 	}
 	if r.course.hedge(r.delay) {
-		return r.start()
+		return r.start(true)
 	}
 	return nil
 }
 
 // start begins an attempt, and sets the timer for a hedge of it.
-func (r *race[T]) start() error {
+func (r *race[T]) start(hedge bool) error {
 	c := r.course
 	if !c.r.enter() {
 		return c.giveUp(Canceled, ErrClosed, 0)
 	}
 	r.underWay++
-	go r.attempt(c.begin())
+	go r.attempt(c.begin(), hedge)
 
 	r.timer.Stop()
 	if slow := time.Duration(c.r.latency.slow.Load()); slow > 0 && r.underWay < maxUnderWay {
@@ -154,9 +155,9 @@ func (r *race[T]) start() error {
 }
 
 // attempt runs on a goroutine of its own.
-func (r *race[T]) attempt(a Attempt) {
+func (r *race[T]) attempt(a Attempt, hedge bool) {
 	ctx, cancel := r.course.r.attemptContext(r.course.ctx, a.Number)
-	f := finish[T]{number: a.Number, ctx: ctx, exits: true}
+	f := finish[T]{number: a.Number, hedge: hedge, ctx: ctx, exits: true}
 	defer r.course.r.leave()
 	defer func() {
 		if f.exits {

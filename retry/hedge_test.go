@@ -84,7 +84,7 @@ func TestHedgeOvertakes(t *testing.T) {
 		if a, b := <-keys, <-keys; a != b {
 			t.Errorf("two keys, %q and %q", a, b)
 		}
-		if len(hedged) != 1 || hedged[0].Attempt != 2 || hedged[0].Delay < usual || len(recovered) != 1 || recovered[0].Attempt != 2 {
+		if len(hedged) != 1 || hedged[0].Attempt != 2 || hedged[0].Delay < usual || len(recovered) != 1 || recovered[0].Attempt != 2 || !recovered[0].Hedge {
 			t.Errorf("hedged %+v, recovered %+v", hedged, recovered)
 		}
 		if cost := level - r.Budget().Level(); cost < 0.8 || cost > 1 {
@@ -382,12 +382,14 @@ func TestGoexitReachesTheCallerOfHedge(t *testing.T) {
 // TestPanicAfterHedge runs itself again, as the panic ends the program.
 func TestPanicAfterHedge(t *testing.T) {
 	if os.Getenv("CONCORD_PANIC_AFTER_HEDGE") != "" {
-		r, err := retry.New("server", &retry.Options{TotalTimeout: time.Millisecond})
+		r, err := retry.New("server", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
+		ctx, leave := context.WithCancel(t.Context())
 		returned := make(chan struct{})
-		_, _ = retry.Hedge(t.Context(), r, func(context.Context, retry.Attempt) (int, error) {
+		_, _ = retry.Hedge(ctx, r, func(context.Context, retry.Attempt) (int, error) {
+			leave()
 			<-returned
 			panic("nobody hears this")
 		})

@@ -78,12 +78,70 @@ func TestGaveUpHasTheError(t *testing.T) {
 	}
 }
 
+// The end of every call is told, with all that it took.
+func TestEnded(t *testing.T) {
+	const pause, work = time.Second, 100 * time.Millisecond
+	for _, c := range []struct {
+		name     string
+		failures []error
+		o        retry.Options
+		want     retry.Info
+	}{
+		{name: "first attempt", want: retry.Info{Attempt: 1, Took: work}},
+		{name: "recovered", failures: []error{errDown}, want: retry.Info{Attempt: 2, Took: work + pause + work}},
+		{name: "gave up", failures: []error{errDown, errDown}, want: retry.Info{Attempt: 2, Took: work + pause + work, Reason: retry.AttemptsExhausted}},
+		{
+			name: "total time", o: retry.Options{TotalTimeout: work / 2},
+			want: retry.Info{Attempt: 1, Took: work / 2, Reason: retry.TimeExhausted},
+		},
+	} {
+		for name, call := range map[string]func(context.Context, *retry.Retrier, func(context.Context, retry.Attempt) (int, error)) (int, error){
+			"Do": retry.Do[int], "Hedge": retry.Hedge[int],
+		} {
+			t.Run(c.name+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					var told []retry.Info
+					o := c.o
+					o.MaxAttempts, o.Backoff = 2, retry.Constant(pause)
+					o.Hooks = retry.JoinHooks(nil, &retry.Hooks{Ended: func(_ context.Context, i retry.Info) { told = append(told, i) }})
+					fn, _ := script(c.failures...)
+					_, err := call(t.Context(), newRetrier(t, &o), func(ctx context.Context, a retry.Attempt) (int, error) {
+						if _, err := takes(work)(ctx, a); err != nil {
+							return 0, err
+						}
+						return fn(ctx, a)
+					})
+					want := c.want
+					want.Name, want.Err = "server", err
+					if len(told) != 1 || told[0] != want {
+						t.Errorf("told %+v, want %+v", told, want)
+					}
+				})
+			})
+		}
+	}
+}
+
+// A call that is ended before it begins has an end, too.
+func TestEndedWithoutAttempt(t *testing.T) {
+	var told []retry.Info
+	r := newRetrier(t, &retry.Options{Hooks: &retry.Hooks{Ended: func(_ context.Context, i retry.Info) { told = append(told, i) }}})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := retry.Do(ctx, r, answer); len(told) != 1 || told[0].Attempt != 0 || told[0].Reason != retry.Canceled || told[0].Err != err {
+		t.Errorf("told %+v, returned %v", told, err)
+	}
+}
+
 func TestJoinHooks(t *testing.T) {
 	var a, b []string
 	r := newRetrier(t, &retry.Options{Hooks: retry.JoinHooks(record(&a), nil, &retry.Hooks{}, record(&b)), Backoff: retry.Constant(0)})
 	fn, _ := script(errDown, retry.Permanent(errDown))
 	if _, err := retry.Do(t.Context(), r, fn); err == nil || len(a) != 4 || !slices.Equal(a, b) {
 		t.Errorf("%v: %q, %q", err, a, b)
+	}
+	if h := retry.JoinHooks(record(&a), &retry.Hooks{}); h.Ended != nil || h.GaveUp == nil {
+		t.Error("what nobody observes costs something")
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 type Retrier struct {
 	name   string
 	opt    Options
-	bare   bool    // attempts need no timer
+	bare   bool    // a first attempt that succeeds needs no timer and no clock
+	timed  bool    // somebody wants to know how long calls take
 	budget *Budget // nil without
 	hooks  *Hooks  // filled
 
@@ -40,12 +41,13 @@ func New(name string, o *Options) (*Retrier, error) {
 	r := &Retrier{
 		name:   name,
 		opt:    opt,
-		bare:   opt.AttemptTimeout == 0 && opt.TotalTimeout == 0,
+		timed:  opt.Hooks != nil && opt.Hooks.Ended != nil,
 		budget: opt.Budget,
 		hooks:  opt.Hooks.filled(),
 		hedges: newShare(opt.HedgeShare),
 		ended:  make(chan struct{}),
 	}
+	r.bare = opt.AttemptTimeout == 0 && opt.TotalTimeout == 0 && !r.timed
 	r.latency.quantile = opt.HedgeQuantile
 	if r.budget == nil && !opt.NoBudget {
 		if r.budget, err = NewBudget(name, nil); err != nil {
@@ -129,6 +131,14 @@ func (r *Retrier) classify(ctx context.Context, err error) Class {
 		return ClassTimeout
 	}
 	return class
+}
+
+// began is when a call begins, if anybody wants to know.
+func (r *Retrier) began() time.Time {
+	if !r.timed {
+		return time.Time{}
+	}
+	return time.Now()
 }
 
 // bound limits ctx to the total time.

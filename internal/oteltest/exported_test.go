@@ -70,6 +70,11 @@ func seriesOf(t *testing.T, m metricdata.Metrics) (kind string, all []series) {
 			all = append(all, series{p.Attributes, float64(p.Count), p.Sum})
 		}
 		return "histogram", all
+	case metricdata.Histogram[int64]:
+		for _, p := range d.DataPoints {
+			all = append(all, series{p.Attributes, float64(p.Count), float64(p.Sum)})
+		}
+		return "histogram", all
 	case metricdata.Sum[int64]:
 		for _, p := range d.DataPoints {
 			all = append(all, series{attributes: p.Attributes, value: float64(p.Value)})
@@ -81,6 +86,11 @@ func seriesOf(t *testing.T, m metricdata.Metrics) (kind string, all []series) {
 	case metricdata.Gauge[int64]:
 		for _, p := range d.DataPoints {
 			all = append(all, series{attributes: p.Attributes, value: float64(p.Value)})
+		}
+		return "gauge", all
+	case metricdata.Gauge[float64]:
+		for _, p := range d.DataPoints {
+			all = append(all, series{attributes: p.Attributes, value: p.Value})
 		}
 		return "gauge", all
 	}

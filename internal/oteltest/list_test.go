@@ -1,10 +1,14 @@
 package oteltest
 
 import (
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -59,7 +63,9 @@ func readList(t *testing.T) list {
 		case len(cells) != len(head):
 			t.Errorf("%q has %d cells", line, len(cells))
 		case head[0] == "attribute":
-			l.values[quoted(cells[0])[0]] = quoted(cells[1])
+			for _, name := range quoted(cells[0]) {
+				l.values[name] = quoted(cells[1])
+			}
 		case head[1] == "type":
 			l.metrics[quoted(cells[0])[0]] = row{kind: cells[1], unit: cells[2], attributes: quoted(cells[3])}
 		case head[1] == "kind":
@@ -83,4 +89,31 @@ func cellsOf(line string) ([]string, bool) {
 		cells[i] = strings.TrimSpace(cells[i])
 	}
 	return cells, true
+}
+
+// constants returns the texts of all constants of a type in a file.
+func constants(t *testing.T, file, typeName string) []string {
+	t.Helper()
+	parsed, err := parser.ParseFile(token.NewFileSet(), filepath.Join("..", "..", filepath.FromSlash(file)), nil, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	ast.Inspect(parsed, func(n ast.Node) bool {
+		spec, ok := n.(*ast.ValueSpec)
+		if !ok {
+			return true
+		}
+		if of, ok := spec.Type.(*ast.Ident); ok && of.Name == typeName {
+			for _, v := range spec.Values {
+				text, err := strconv.Unquote(v.(*ast.BasicLit).Value)
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, text)
+			}
+		}
+		return true
+	})
+	return all
 }

@@ -108,7 +108,7 @@ func (l list) allows(kv attribute.KeyValue) bool {
 func TestNothingNamedIsExported(t *testing.T) {
 	story(t, func(t *testing.T, e *exporter) {
 		all := e.everything(t)
-		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.election.leading", "concord.membership.joined", "concord.ratelimit.decisions", "concord.fence.raise", "fenced_out"} {
+		for _, sign := range []string{"concord.lock.held", "concord.lock.acquire", "concord.election.leading", "concord.membership.joined", "concord.ratelimit.decisions", "concord.retry.failures", "concord.breaker.rejected", "concord.fence.raise", "fenced_out"} {
 			if !strings.Contains(all, sign) {
 				t.Errorf("%q is not exported either", sign)
 			}
@@ -212,6 +212,8 @@ func TestNumbers(t *testing.T) {
 			}
 		}
 		countedRates(t, e)
+		countedRetries(t, e)
+		countedBreakers(t, e)
 		if cleanups := e.values(t, "concord.lock.cleanups"); cleanups["outcome=confirmed"] < 1 || cleanups["outcome=failed"] < 1 {
 			t.Errorf("clean-ups: %v", cleanups)
 		}
@@ -426,15 +428,29 @@ func (broken) Int64Gauge(string, ...metric.Int64GaugeOption) (metric.Int64Gauge,
 	return nil, errBroken
 }
 
+func (broken) Int64Histogram(string, ...metric.Int64HistogramOption) (metric.Int64Histogram, error) {
+	return nil, errBroken
+}
+
+func (broken) Float64ObservableGauge(string, ...metric.Float64ObservableGaugeOption) (metric.Float64ObservableGauge, error) {
+	return nil, errBroken
+}
+
 func TestConstructorsReport(t *testing.T) {
 	m := new(struct{ fence.Marks })
+	budget := newBudget(t)
+	same := func(key string) string { return key }
 	for name, construct := range map[string]func(*concordotel.Options) error{
-		"Membership": func(o *concordotel.Options) error { return second(concordotel.Membership(o)) },
-		"Lock":       func(o *concordotel.Options) error { return second(concordotel.Lock(o)) },
-		"RateLimit":  func(o *concordotel.Options) error { return second(concordotel.RateLimit(o)) },
-		"Election":   func(o *concordotel.Options) error { return second(concordotel.Election(o)) },
-		"Fenced":     func(o *concordotel.Options) error { return second(concordotel.Fenced(o)) },
-		"Marks":      func(o *concordotel.Options) error { return second(concordotel.Marks(m, o)) },
+		"Membership":  func(o *concordotel.Options) error { return second(concordotel.Membership(o)) },
+		"Lock":        func(o *concordotel.Options) error { return second(concordotel.Lock(o)) },
+		"RateLimit":   func(o *concordotel.Options) error { return second(concordotel.RateLimit(o)) },
+		"Election":    func(o *concordotel.Options) error { return second(concordotel.Election(o)) },
+		"Fenced":      func(o *concordotel.Options) error { return second(concordotel.Fenced(o)) },
+		"Marks":       func(o *concordotel.Options) error { return second(concordotel.Marks(m, o)) },
+		"Retry":       func(o *concordotel.Options) error { return second(concordotel.Retry(o)) },
+		"RetryBudget": func(o *concordotel.Options) error { return second(concordotel.RetryBudget(budget, o)) },
+		"Breaker":     func(o *concordotel.Options) error { return second(concordotel.Breaker(o)) },
+		"BreakerKeys": func(o *concordotel.Options) error { return second(concordotel.BreakerKeys(same, o)) },
 	} {
 		good := newExporter()
 		good.name = strings.Repeat("n", 64)
@@ -452,6 +468,12 @@ func TestConstructorsReport(t *testing.T) {
 	var invalid *fence.InvalidError
 	if _, err := concordotel.Marks(nil, nil); !errors.As(err, &invalid) || invalid.Field != "marks" {
 		t.Errorf("Marks(nil) = %v", err)
+	}
+	if _, err := concordotel.RetryBudget(nil, nil); !errors.As(err, &invalid) || invalid.Field != "budget" {
+		t.Errorf("RetryBudget(nil) = %v", err)
+	}
+	if _, err := concordotel.BreakerKeys(nil, nil); !errors.As(err, &invalid) || invalid.Field != "label" {
+		t.Errorf("BreakerKeys(nil) = %v", err)
 	}
 }
 

@@ -14,13 +14,13 @@ import (
 )
 
 // secret is in everything that a program names: keys, elections, candidates, groups, members, owner,
-// addresses, zones, metadata, reasons, resources.
+// addresses, zones, metadata, reasons, resources, Retriers, budgets, breakers.
 const secret = "marker-5e1f"
 
 const ttl = 9 * time.Second
 
-// story is a run of locks, elections, groups, limits and marks in virtual time, in which all that is measured
-// happens. f runs after it.
+// story is a run of locks, elections, groups, limits, attempts, breakers and marks in virtual time, in which all
+// that is measured happens. f runs after it.
 func story(t *testing.T, f func(t *testing.T, e *exporter)) {
 	t.Helper()
 	namedStory(t, "", f)
@@ -60,6 +60,8 @@ func namedStory(t *testing.T, name string, f func(t *testing.T, e *exporter)) {
 		elections(t, ctx, be, e.options())
 		groups(t, ctx, be, e.options())
 		rates(t, ctx, be, e.options())
+		retries(t, ctx, e.options())
+		breakers(t, ctx, e.options())
 		marks(t, ctx, be, e.options())
 		request.End()
 		if err := be.Close(t.Context()); err != nil {
