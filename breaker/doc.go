@@ -47,8 +47,10 @@
 // # When it is the wrong tool
 //
 // If calls fail because there are too many, limit them (package ratelimit). If single calls fail,
-// repeat them (package retry, whose budget keeps repeats from making an outage worse). If there is
-// nothing better to do than to wait, a breaker only changes the error.
+// repeat them (package retry, whose budget keeps repeats from making an outage worse). Together, the
+// attempts normally go around the breaker, which then counts each of them; a breaker around the attempts
+// counts a call once, after the last, and opens later. If there is nothing better to do than to wait, a
+// breaker only changes the error.
 //
 // The pattern is M. Nygard's (Release It!, 2007).
 package breaker

@@ -3,14 +3,15 @@ package ratelimit
 import (
 	"context"
 	"fmt"
+	"time"
 )
 
 // maxAbandoned is how many calls to the engine may have been given up without having returned.
 const maxAbandoned = 64
 
-// ask puts one op to the engine and waits for the answer, for Options.Timeout at most. It does not rely
-// on the engine to keep its deadline: a call that overruns is abandoned, and Close waits for it.
-func (l *Limiter) ask(ctx context.Context, op *Op) (Decision, error) {
+// ask puts one op to the engine and waits for the answer until by. It does not rely on the engine to keep
+// its deadline: a call that overruns is abandoned, and Close waits for it.
+func (l *Limiter) ask(ctx context.Context, by time.Time, op *Op) (Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return Decision{}, err
 	}
@@ -27,7 +28,7 @@ func (l *Limiter) ask(ctx context.Context, op *Op) (Decision, error) {
 	l.mu.RUnlock()
 
 	c := &call{ops: [1]Op{*op}, done: make(chan struct{})}
-	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.opt.Timeout)
+	limit, cancel := context.WithDeadline(context.WithoutCancel(ctx), by)
 	go func() {
 		defer l.calls.Done()
 		defer cancel()
@@ -58,7 +59,14 @@ func (l *Limiter) ask(ctx context.Context, op *Op) (Decision, error) {
 	case l.life.Err() != nil:
 		return Decision{}, ErrClosed
 	}
-	return Decision{}, fmt.Errorf("%w: no answer within %v", ErrUnavailable, l.opt.Timeout)
+	return Decision{}, l.late()
+}
+
+// by returns until when a decision must be made that is asked for now.
+func (l *Limiter) by() time.Time { return time.Now().Add(l.opt.Timeout) }
+
+func (l *Limiter) late() error {
+	return fmt.Errorf("%w: no answer within %v", ErrUnavailable, l.opt.Timeout)
 }
 
 // background runs f in a goroutine that Close waits for, with Options.Timeout, and reports its failure.

@@ -2,6 +2,7 @@ package ratelimit
 
 import (
 	"context"
+	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -68,30 +69,49 @@ func (h *hot) decide(ctx context.Context, op *Op) (Decision, error) {
 		return Decision{}, err
 	}
 	if op.Kind != OpTake {
-		return h.exact(ctx, op)
+		return h.exact(ctx, h.limiter.by(), op)
 	}
 	a := h.find(op.Key)
 	if a == nil {
-		return h.exact(ctx, op)
+		return h.exact(ctx, h.limiter.by(), op)
 	}
 	if d, known := h.known(a, op); known {
 		return d, nil
 	}
+	by := h.limiter.by()
 	if op.MaxWait > 0 { // a reservation is one with the engine
-		return h.exact(ctx, op)
+		return h.exact(ctx, by, op)
 	}
-	select {
-	case a.turn <- struct{}{}:
-	case <-ctx.Done():
-		return Decision{}, ctx.Err()
-	case <-h.limiter.life.Done():
-		return Decision{}, ErrClosed
+	if err := h.await(ctx, by, a); err != nil {
+		return Decision{}, err
 	}
 	defer func() { <-a.turn }()
 	if d, known := h.known(a, op); known { // somebody else has asked meanwhile
 		return d, nil
 	}
-	return h.fill(ctx, a, op)
+	return h.fill(ctx, by, a, op)
+}
+
+// await takes the turn to ask about a key. While the engine hangs those who wait for it are many, and each
+// of them must be answered in time.
+func (h *hot) await(ctx context.Context, by time.Time, a *allowance) error {
+	select {
+	case a.turn <- struct{}{}:
+		return nil
+	default:
+	}
+	late := time.NewTimer(time.Until(by))
+	defer late.Stop()
+	select {
+	case a.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-h.limiter.life.Done():
+		return ErrClosed
+	case <-late.C:
+		return h.limiter.late()
+	}
 }
 
 // atOnce answers a call from units that were taken ahead.
@@ -115,8 +135,8 @@ func (h *hot) spent(a *allowance, d *Decision) {
 }
 
 // exact asks for what is asked for.
-func (h *hot) exact(ctx context.Context, op *Op) (Decision, error) {
-	d, err := h.limiter.ask(ctx, op)
+func (h *hot) exact(ctx context.Context, by time.Time, op *Op) (Decision, error) {
+	d, err := h.limiter.ask(ctx, by, op)
 	d.Slack = h.slack
 	return d, err
 }
@@ -135,7 +155,8 @@ func (h *hot) find(key string) *allowance {
 		return a
 	}
 	a = &allowance{key: key, turn: make(chan struct{}, 1)}
-	a.timer = time.AfterFunc(2*h.opt.Life, func() { h.expire(a) })
+	a.timer = time.AfterFunc(math.MaxInt64, func() { h.expire(a) })
+	a.timer.Reset(2 * h.opt.Life) // not before the func can see it
 	h.keys[key] = a
 	return a
 }
@@ -173,15 +194,15 @@ func (a *allowance) spend(n int64) bool {
 }
 
 // fill takes a block of units, or what the call needs if so many do not fit.
-func (h *hot) fill(ctx context.Context, a *allowance, op *Op) (Decision, error) {
+func (h *hot) fill(ctx context.Context, by time.Time, a *allowance, op *Op) (Decision, error) {
 	start := time.Now()
 	h.size(a, start)
 	block := *op
 	block.N = min(max(a.want, op.N), h.policy.most)
-	d, err := h.exact(ctx, &block)
+	d, err := h.exact(ctx, by, &block)
 	if err == nil && !d.Allowed && block.N > op.N {
 		a.want, block.N, start = 1, op.N, time.Now()
-		d, err = h.exact(ctx, &block)
+		d, err = h.exact(ctx, by, &block)
 	}
 	if err != nil {
 		return d, err
@@ -223,8 +244,12 @@ func (h *hot) keep(a *allowance, start time.Time, units int64) {
 		return
 	}
 	a.timer.Stop()
-	h.giveBack(a.key, a.units.Swap(units)) // too few for the call, and older
 	life := h.opt.Life - time.Since(start)
+	if life <= 0 { // the answer took too long
+		h.giveBack(a.key, units)
+		units = 0
+	}
+	h.giveBack(a.key, a.units.Swap(units)) // too few for the call, and older
 	if units == 0 {
 		life = 2 * h.opt.Life
 	}
@@ -259,7 +284,7 @@ func (h *hot) giveBack(key string, units int64) {
 	}
 	op := Op{Kind: OpGive, Key: key, Policy: h.policy, N: units}
 	h.limiter.background(func(ctx context.Context) error {
-		_, err := h.limiter.ask(ctx, &op)
+		_, err := h.limiter.ask(ctx, h.limiter.by(), &op)
 		return err
 	})
 }

@@ -252,7 +252,7 @@ func (l *Limiter) decide(ctx context.Context, verb string, op Op) (Decision, err
 	case force.hot != nil:
 		d, err = force.hot.decide(ctx, &op)
 	default:
-		d, err = l.ask(ctx, &op)
+		d, err = l.ask(ctx, l.by(), &op)
 	}
 	if err == nil {
 		l.decided(&op, d, start)
@@ -285,7 +285,7 @@ func (l *Limiter) change(ctx context.Context, verb string, op Op) error {
 	op.Policy = force.counted()
 	err := op.validate()
 	if err == nil {
-		_, err = l.ask(ctx, &op)
+		_, err = l.ask(ctx, l.by(), &op)
 	}
 	if force.hot != nil {
 		force.hot.forget(op.Key, op.Kind == OpReset)

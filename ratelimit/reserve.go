@@ -122,7 +122,7 @@ func patience(ctx context.Context) time.Duration {
 // giveBack gives back a reservation that nobody waits for any more.
 func (l *Limiter) giveBack(ctx context.Context, key string, n int64) error {
 	op := Op{Kind: OpGive, Key: key, N: n, Policy: l.force.Load().counted()}
-	_, err := l.ask(context.WithoutCancel(ctx), &op)
+	_, err := l.ask(context.WithoutCancel(ctx), l.by(), &op)
 	if errors.Is(err, ErrClosed) {
 		return nil // units that were not used are no harm
 	}

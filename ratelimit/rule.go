@@ -74,9 +74,9 @@ func (s Span) up() int64 {
 
 const maxWait = int64(MaxWait / time.Microsecond)
 
-// roll brings the words to the present, and returns it: an engine whose clock went back a little is
-// taken to stand still, one that went back far begins anew.
-func (r *Rule) roll(w []int64, now int64) int64 {
+// roll brings the words to the present: an engine whose clock went back a little is taken to stand still,
+// one that went back far begins anew.
+func (r *Rule) roll(w []int64, now int64) {
 	switch r.Algorithm {
 	case TokenBucket:
 		if w[0]-now > 2*(r.Burst.Whole+maxWait) {
@@ -88,7 +88,6 @@ func (r *Rule) roll(w []int64, now int64) int64 {
 		if w[0] < now {
 			w[0], w[1] = now, 0
 		}
-		return now
 	case FixedWindow, SlidingWindow:
 		begin := now - now%r.Per
 		switch behind := begin - w[0]; {
@@ -99,7 +98,6 @@ func (r *Rule) roll(w []int64, now int64) int64 {
 			clear(w)
 			w[0] = begin
 		}
-		return max(now, w[0])
 	default:
 		part := now / r.Unit
 		switch behind := part - w[0]; {
@@ -112,7 +110,6 @@ func (r *Rule) roll(w []int64, now int64) int64 {
 			clear(w)
 			w[0] = part
 		}
-		return max(now, w[0]*r.Unit)
 	}
 }
 
@@ -151,7 +148,7 @@ func (r *Rule) retry(w []int64, now, n int64) int64 {
 // Per: before*(width-elapsed) + (in+n)*width <= N*width, in Rule.Unit.
 func (r *Rule) slide(w []int64, now, n int64) int64 {
 	width := r.Per / r.Unit
-	elapsed := (now - w[0]) / r.Unit
+	elapsed := r.elapsed(w, now)
 	before, in := r.counted(w)
 	if before*(width-elapsed)+(in+n)*width <= r.N*width {
 		return 0
@@ -164,6 +161,10 @@ func (r *Rule) slide(w []int64, now, n int64) int64 {
 	}
 	return w[0] + r.Per + fits(in, r.N-n)*r.Unit - now
 }
+
+// elapsed returns how much of the window of a SlidingWindow is over, in Rule.Unit: nothing while a clock
+// that went back stands still.
+func (r *Rule) elapsed(w []int64, now int64) int64 { return max(0, now-w[0]) / r.Unit }
 
 // counted returns the units in the windows of a SlidingWindow, as far as they fit into one: another
 // policy may have counted more, and the products must be exact.
@@ -230,7 +231,7 @@ func (r *Rule) left(w []int64, now int64) int64 {
 	case SlidingWindow:
 		width := r.Per / r.Unit
 		before, in := r.counted(w)
-		used := before*(width-(now-w[0])/r.Unit) + in*width
+		used := before*(width-r.elapsed(w, now)) + in*width
 		return max(0, r.N*width-used) / width
 	default:
 		left := r.N

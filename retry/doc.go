@@ -57,7 +57,8 @@
 //   - It cannot stop a function that ignores its context. Do waits for it, Hedge leaves it behind.
 //   - It does not know whether an attempt that failed had an effect.
 //   - It keeps no call from being made: a server that is down still gets every first attempt. That is what
-//     a circuit breaker is for.
+//     package breaker is for. Normally the attempts go around it: a rejection then says when another one
+//     is worth it, and costs as much budget as one that was throttled.
 //   - It does not slow down who calls in a loop. [ExhaustedError.RetryAfter] says how long to wait.
 //   - Budgets of processes do not know each other.
 //

@@ -30,8 +30,14 @@
 // A case about an optional part is skipped, with a line that says so, when [lease.Capabilities]
 // lacks that part. Another case checks that the engine then refuses it properly.
 //
-// One case compares a random list of operations with a model. It logs its seed; set
-// BACKENDTEST_SEED to repeat it.
+// One case of leases and one of limits compare a random list of operations with a model. They log their
+// seed; set BACKENDTEST_SEED to repeat it.
+//
+// # Tools
+//
+// [Passed] holds what was let through, by however many processes, against what a limit promises for any
+// time. [LimitOracle] says what a policy must decide at any instant; it is for engines that decide where
+// [ratelimit.Policy.Decide] cannot be called, and whose clock can be set.
 //
 // # What it does not check
 //

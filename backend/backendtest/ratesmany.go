@@ -103,7 +103,8 @@ func rateConcurrentBatches(r *rates) {
 }
 
 // rateRandom compares the engine with [ratelimit.Policy.Decide], under limits that do not refill within
-// the case, so that it does not matter when exactly each of the two decides.
+// the case, so that it does not matter when exactly each of the two decides: the clock of an engine cannot
+// be set. What Decide says at any instant is compared with [LimitOracle], in the tests of ratelimit.
 func rateRandom(r *rates) {
 	rng := rand.New(rand.NewPCG(seed(r.T), 0))
 	model := ratelimit.NewTable(1 << 20)

@@ -163,7 +163,8 @@ func TestLimitErrors(t *testing.T) {
 // A hot key of many goroutines costs a request or two for each block.
 func TestLimitThroughAllowances(t *testing.T) {
 	be := open(t, nil, nil)
-	l, err := ratelimit.New(be.Limits(), limitPolicy(t, ratelimit.Limit{Name: "l", N: 1_000_000, Per: time.Second}), nil)
+	// Long enough for a disk that is slow now and then.
+	l, err := ratelimit.New(be.Limits(), limitPolicy(t, ratelimit.Limit{Name: "l", N: 1_000_000, Per: time.Second}), &ratelimit.Options{Timeout: 5 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}

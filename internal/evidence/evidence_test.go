@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/concord-go/concord/internal/evidence"
@@ -31,21 +32,26 @@ func TestRows(t *testing.T) {
 	}
 }
 
-func TestCheck(t *testing.T) {
-	root := filepath.Join("..", "..")
-	for _, c := range []struct {
-		cell  string
-		named int
-		ok    bool
-	}{
-		{"cannot happen", 0, true},
-		{"shown: `internal/evidence: TestCheck` and `backend/backendtest: queue/a dead waiter is skipped`", 2, true},
-		{"`internal/evidence: TestChec`", 0, false},
-		{"`internal/evidence: TestRows` `no/folder: TestCheck`", 0, false},
-		{"`backend/backendtest: queue/nothing`", 0, false},
+func TestTable(t *testing.T) {
+	root, file := filepath.Join("..", ".."), filepath.Join(t.TempDir(), "table.md")
+	for _, c := range []struct{ row, want string }{
+		{"| a | cannot happen |", ""},
+		{"| a | not built yet |", ""},
+		{"| a | `internal/evidence: TestTable` and `backend/backendtest: queue/a dead waiter is skipped` |", ""},
+		{"| a | `backend/backendtest: a full limit refuses and says what is left` |", ""},
+		{"| a | all is well |", "a: neither a test nor a reason"},
+		{"| a | cannot happen: `internal/evidence: TestTabl` |", `there is no "TestTabl" in internal/evidence`},
+		{"| a | `internal/evidence: TestTable` `no/folder: TestTable` |", `there is no "TestTable" in no/folder`},
+		{"| a | `backend/backendtest: queue/nothing` |", `there is no "queue/nothing" in backend/backendtest`},
+		{"| a | b | cannot happen |", "row [\"a\""},
+		{"", "no table"},
 	} {
-		if named, err := evidence.Check(root, c.cell); named != c.named || (err == nil) != c.ok {
-			t.Errorf("%s: %d, %v", c.cell, named, err)
+		if err := os.WriteFile(file, []byte("| a | b |\n|---|---|\n"+c.row+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		err := evidence.Table(root, file, 2, "cannot happen", "not built yet")
+		if (err == nil) != (c.want == "") || err != nil && !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v", c.row, err)
 		}
 	}
 }
