@@ -2,10 +2,10 @@ package concordgrpc
 
 import (
 	"context"
-	"fmt"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 
 	"github.com/concord-go/concord/breaker"
@@ -19,8 +19,13 @@ type BreakerOptions struct {
 	Key func(ctx context.Context, target, method string) string
 
 	// Outcome says what the error of a call, nil included, tells about the server. It is not asked for a caller
-	// who has cancelled. The default is that of [Outcome].
+	// who has cancelled, or closed the connection. The default is that of [Outcome].
 	Outcome func(error) breaker.Outcome
+
+	// WholeStream judges a stream by its end and not by its beginning: one that breaks is a failure. Its
+	// time is then all that it lasts. Not for streams that last longer than ProbeTimeout: as a probe, such
+	// a stream tells nothing.
+	WholeStream bool
 
 	_ struct{}
 }
@@ -38,9 +43,10 @@ func Outcome(err error) breaker.Outcome {
 	return breaker.Success
 }
 
-// Breaker stops calls of a gRPC client to servers that fail, as an interceptor for
-// grpc.WithChainUnaryInterceptor. It comes from [NewBreaker]; the zero Breaker is not usable. Its methods
-// may be called by several goroutines.
+// Breaker stops calls of a gRPC client to servers that fail, as interceptors for grpc.NewClient. It comes
+// from [NewBreaker]; the zero Breaker is not usable. Its methods may be called by several goroutines.
+//
+// A call that is not let through fails with UNAVAILABLE and a [*breaker.RejectedError], and is not sent.
 type Breaker struct {
 	group *breaker.Group[string]
 	opt   BreakerOptions
@@ -49,8 +55,10 @@ type Breaker struct {
 // NewBreaker returns a Breaker. group has a breaker for each target and stays the caller's; what its
 // options classify is not asked. A group that is nil is an [*InvalidError].
 func NewBreaker(group *breaker.Group[string], o *BreakerOptions) (*Breaker, error) {
-	if group == nil {
-		return nil, fmt.Errorf("concordgrpc: new breaker: %w", &InvalidError{Field: "group", Problem: "must not be nil"})
+	var p problems
+	p.check(group != nil, "group", "must not be nil")
+	if err := p.err("new breaker"); err != nil {
+		return nil, err
 	}
 	b := &Breaker{group: group}
 	if o != nil {
@@ -65,23 +73,31 @@ func NewBreaker(group *breaker.Group[string], o *BreakerOptions) (*Breaker, erro
 	return b, nil
 }
 
-// Unary is a [grpc.UnaryClientInterceptor]. A call that is not let through fails with UNAVAILABLE and a
-// [*breaker.RejectedError], and is not sent.
+// Unary is a [grpc.UnaryClientInterceptor].
 func (b *Breaker) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	permit, err := b.group.Get(b.opt.Key(ctx, cc.Target(), method)).Acquire(ctx)
 	if err != nil {
-		if ctx.Err() != nil {
-			return withStatus(status.FromContextError(ctx.Err()).Code(), err)
-		}
-		return withStatus(codes.Unavailable, err)
+		return notBegun(ctx, err)
 	}
-	outcome := breaker.Failure // of a panic
-	defer func() { permit.Report(outcome) }()
+	defer permit.Report(breaker.Failure) // of a panic: what is reported second changes nothing
 	err = invoke(ctx, method, req, reply, cc, opts...)
-	if err != nil && ctx.Err() == context.Canceled {
-		outcome = breaker.Ignored
-		return err
-	}
-	outcome = b.opt.Outcome(err)
+	permit.Report(b.outcome(ctx, cc, err))
 	return err
+}
+
+// notBegun is the error of a call that was not let through.
+func notBegun(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return withStatus(status.FromContextError(ctx.Err()).Code(), err)
+	}
+	return withStatus(codes.Unavailable, err)
+}
+
+// outcome judges the end of a call. When a program closes its connection, the calls under way end with
+// CANCELLED or, as the connection breaks, UNAVAILABLE.
+func (b *Breaker) outcome(ctx context.Context, cc *grpc.ClientConn, err error) breaker.Outcome {
+	if err != nil && (ctx.Err() == context.Canceled || cc.GetState() == connectivity.Shutdown) {
+		return breaker.Ignored
+	}
+	return b.opt.Outcome(err)
 }

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
@@ -88,6 +90,43 @@ func TestBreakerCancelled(t *testing.T) {
 	}
 }
 
+// A caller who closes the connection is not counted, whatever becomes of the call.
+func TestBreakerClosed(t *testing.T) {
+	b, g := newBreaker(t, &concordgrpc.BreakerOptions{Outcome: func(error) breaker.Outcome { return breaker.Failure }})
+	came := make(chan struct{})
+	s := &scripted{endings: []func(context.Context) error{func(ctx context.Context) error { close(came); return hangs(ctx) }}}
+	_, s.target = listen(t, grpc.UnaryInterceptor(s.intercept))
+	c := dial(t, s.target, grpc.WithUnaryInterceptor(b.Unary))
+	var closing sync.WaitGroup
+	closing.Go(func() {
+		<-came
+		if err := c.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	got := check(t.Context(), healthpb.NewHealthClient(c), "")
+	closing.Wait()
+	if n := g.Get(s.target).Counts(); got.Code() == codes.OK || n.Calls != 0 {
+		t.Errorf("%v, %+v", got, n)
+	}
+}
+
+// A panic on the way is a failure, and is seen by the program.
+func TestBreakerPanics(t *testing.T) {
+	b, g := newBreaker(t, nil)
+	s := &scripted{}
+	c := through(t, s, b.Unary, func(context.Context, string, any, any, *grpc.ClientConn, grpc.UnaryInvoker, ...grpc.CallOption) error {
+		panic("in the way")
+	})
+	defer func() {
+		if what, n := recover(), g.Get(s.target).Counts(); what != "in the way" || n.Failed != 1 {
+			t.Errorf("panicked with %v, %+v", what, n)
+		}
+	}()
+	got := check(t.Context(), c, "")
+	t.Errorf("no panic, but %v", got)
+}
+
 // Attempts around a breaker wait for it; the breaker counts each.
 func TestRetryAroundBreaker(t *testing.T) {
 	b, g := newBreaker(t, nil)
@@ -99,7 +138,7 @@ func TestRetryAroundBreaker(t *testing.T) {
 		}
 	}}
 	i := retrying(t, &retry.Options{MaxAttempts: 4, MaxRetryAfter: 1, Hooks: hooks}, always, nil)
-	if got := check(t.Context(), through(t, s, i, b.Unary), ""); got.Code() != codes.OK || len(s.came()) != 3 || len(classes) != 3 {
+	if got := check(t.Context(), through(t, s, i.Unary, b.Unary), ""); got.Code() != codes.OK || len(s.came()) != 3 || len(classes) != 3 {
 		t.Errorf("%v after %q, %v", got, s.came(), classes)
 	}
 }

@@ -117,7 +117,7 @@ func TestTargetWithHost(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = call(t.Context(), dial(t, "concord://api", r))
+	_, err = call(t.Context(), dial(t, "concord://api", grpc.WithResolvers(r)))
 	if status.Code(err) != codes.Unavailable || !strings.Contains(err.Error(), "concord:///name") {
 		t.Errorf("call to a bad target: %v", err)
 	}

@@ -1,5 +1,7 @@
-// Package concordgrpc lets gRPC clients find the members of a group of package membership: a resolver
-// that tells them the addresses, and every change.
+// Package concordgrpc has Concord for gRPC: a resolver by which clients find the members of a group of package
+// membership, and interceptors for limits, attempts and breakers.
+//
+// # Members
 //
 // The server joins when it serves, and leaves before it stops:
 //
@@ -61,15 +63,49 @@
 //	attempts, err := concordgrpc.NewRetry(retrier, isRead, nil)
 //	breaks, err := concordgrpc.NewBreaker(group, nil)
 //	…
-//	conn, err := grpc.NewClient(target, creds, grpc.WithChainUnaryInterceptor(attempts.Unary, breaks.Unary))
+//	conn, err := grpc.NewClient(target, creds,
+//		grpc.WithChainUnaryInterceptor(attempts.Unary, breaks.Unary),
+//		grpc.WithChainStreamInterceptor(breaks.Stream))
 //
 // In this order the breaker counts every attempt, and a rejection is an attempt that was not sent: it costs
 // budget, and the next one waits until the breaker tries again, or the call fails at once if its deadline is
 // before that. In the other order the breaker counts one outcome for each call, after all its attempts,
 // and a rejection ends the call. The first opens sooner and is what one normally wants.
 //
-// Streams pass both by: what was sent and received cannot be taken back. gRPC's own retryPolicy makes attempts
-// below all interceptors; a Breaker sees one call of it, and a Retry multiplies it.
+// gRPC's own retryPolicy makes attempts below all interceptors; a Breaker sees one call of it, and a Retry
+// multiplies it.
+//
+// A server has no breaker: it would refuse all clients for the calls of one. What a server depends on has one
+// where it is called, and against too many calls there are limits.
+//
+// # Streams
+//
+// A Breaker judges a stream by its beginning, see [Breaker.Stream]. A Limiter counts it when it begins, and
+// the messages in it if LimitOptions.MessageCost says so.
+//
+// A Retry has no interceptor of streams: what was sent and received cannot be taken back, and only the
+// program knows where to go on. Up to the first answer gRPC does what an interceptor could. What has
+// surely not reached the server it sends again unasked; with a retryPolicy it sends again what it has in its
+// buffer; with grpc.WaitForReady a stream waits for a connection. After the first answer the program goes
+// on where it was, with [Retry.Do]:
+//
+//	err := attempts.Do(ctx, func(ctx context.Context) error {
+//		stream, err := client.List(ctx, &pb.ListRequest{After: last})
+//		if err != nil {
+//			return err
+//		}
+//		for {
+//			item, err := stream.Recv()
+//			if err == io.EOF {
+//				return nil
+//			}
+//			if err != nil {
+//				return err
+//			}
+//			last = item.GetName()
+//			…
+//		}
+//	})
 //
 // # What it does not promise
 //

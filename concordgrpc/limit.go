@@ -19,9 +19,15 @@ import (
 // defaults. NewLimiter copies them.
 type LimitOptions struct {
 	// Cost says how many units a call costs: 1 by default. request is nil for a stream, which is counted
-	// once, when it begins. What costs less than 1 passes uncounted. What costs more than the smallest
+	// when it begins. What costs less than 1 passes uncounted. What costs more than the smallest
 	// burst of the policy can never pass, and is refused with INVALID_ARGUMENT.
 	Cost func(ctx context.Context, method string, request any) int64
+
+	// MessageCost says how many units a message costs that the client of a stream sends, beside what the
+	// stream has cost when it began. The default is nothing. It sees also the one request of a call that is
+	// answered by a stream. The handler receives the refusal of a message in place of it, and of all that
+	// come after it; to slow a client down instead, call ratelimit.Limiter.Wait in the handler.
+	MessageCost func(ctx context.Context, method string, message any) int64
 
 	// Shared is the key of all calls without one, which then share a limit: up to [ratelimit.MaxKey]
 	// bytes. Without it they are refused. Calls whose key is malformed are refused in any case.
@@ -40,6 +46,8 @@ type LimitOptions struct {
 // whose key is malformed INVALID_ARGUMENT.
 //
 // A handler that fails, or a client that leaves, does not give its units back.
+//
+// A stream is a call. LimitOptions.MessageCost counts what the client sends in it, too.
 type Limiter struct {
 	limits *ratelimit.Limiter
 	by     KeyFunc
@@ -54,24 +62,19 @@ func NewLimiter(limits *ratelimit.Limiter, by KeyFunc, o *LimitOptions) (*Limite
 	if o != nil {
 		l.opt = *o
 	}
-	var errs []error
-	check := func(ok bool, field, problem string) {
-		if !ok {
-			errs = append(errs, &InvalidError{Field: field, Problem: problem})
-		}
-	}
-	check(limits != nil, "limits", "must not be nil")
-	check(by != nil, "by", "must not be nil")
-	check(len(l.opt.Shared) <= ratelimit.MaxKey, "Shared", fmt.Sprintf("must have at most %d bytes", ratelimit.MaxKey))
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("concordgrpc: new limiter: %w", err)
+	var p problems
+	p.check(limits != nil, "limits", "must not be nil")
+	p.check(by != nil, "by", "must not be nil")
+	p.check(len(l.opt.Shared) <= ratelimit.MaxKey, "Shared", "must have at most %d bytes", ratelimit.MaxKey)
+	if err := p.err("new limiter"); err != nil {
+		return nil, err
 	}
 	return l, nil
 }
 
 // Unary is a [grpc.UnaryServerInterceptor].
 func (l *Limiter) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if err := l.admit(ctx, info.FullMethod, req); err != nil {
+	if err := l.admit(ctx, info.FullMethod, "call", l.cost(ctx, info.FullMethod, req)); err != nil {
 		return nil, err
 	}
 	return handler(ctx, req)
@@ -79,18 +82,46 @@ func (l *Limiter) Unary(ctx context.Context, req any, info *grpc.UnaryServerInfo
 
 // Stream is a [grpc.StreamServerInterceptor].
 func (l *Limiter) Stream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	if err := l.admit(stream.Context(), info.FullMethod, nil); err != nil {
+	ctx, method := stream.Context(), info.FullMethod
+	if err := l.admit(ctx, method, "call", l.cost(ctx, method, nil)); err != nil {
 		return err
+	}
+	if l.opt.MessageCost != nil {
+		stream = &limitedStream{ServerStream: stream, limiter: l, method: method}
 	}
 	return handler(srv, stream)
 }
 
-// admit decides whether a call may pass. The error is its status.
-func (l *Limiter) admit(ctx context.Context, method string, req any) error {
-	cost := int64(1)
-	if l.opt.Cost != nil {
-		cost = l.opt.Cost(ctx, method, req)
+// limitedStream counts the messages that it receives.
+type limitedStream struct {
+	grpc.ServerStream
+	limiter *Limiter
+	method  string
+	refused error // the first refusal
+}
+
+// RecvMsg receives a message if it may pass.
+func (s *limitedStream) RecvMsg(m any) error {
+	if s.refused != nil {
+		return s.refused
 	}
+	if err := s.ServerStream.RecvMsg(m); err != nil {
+		return err
+	}
+	ctx := s.Context()
+	s.refused = s.limiter.admit(ctx, s.method, "message", s.limiter.opt.MessageCost(ctx, s.method, m))
+	return s.refused
+}
+
+func (l *Limiter) cost(ctx context.Context, method string, req any) int64 {
+	if l.opt.Cost == nil {
+		return 1
+	}
+	return l.opt.Cost(ctx, method, req)
+}
+
+// admit decides whether a call, or a message of one, may pass. The error is its status.
+func (l *Limiter) admit(ctx context.Context, method, what string, cost int64) error {
 	if cost < 1 {
 		return nil
 	}
@@ -104,17 +135,17 @@ func (l *Limiter) admit(ctx context.Context, method string, req any) error {
 	d, err := l.limits.AllowN(ctx, key, cost)
 	switch {
 	case errors.Is(err, ratelimit.ErrInvalid):
-		return status.Error(codes.InvalidArgument, "the call costs more than can ever be allowed")
+		return status.Errorf(codes.InvalidArgument, "the %s costs more than can ever be allowed", what)
 	case ctx.Err() != nil:
 		return status.FromContextError(ctx.Err()).Err()
 	case err != nil: // the limiter was closed
-		return refusal(codes.Unavailable, "it could not be decided whether the call may pass", time.Second, "")
+		return refusal(codes.Unavailable, "it could not be decided whether the "+what+" may pass", time.Second, "")
 	case d.Allowed:
 		return nil
 	case d.Source == ratelimit.FromFallback:
-		return refusal(codes.Unavailable, "fewer calls than usual can be served at the moment", d.RetryAfter, "")
+		return refusal(codes.Unavailable, "fewer "+what+"s than usual can be served at the moment", d.RetryAfter, "")
 	}
-	return refusal(codes.ResourceExhausted, "too many calls", d.RetryAfter, d.Limit)
+	return refusal(codes.ResourceExhausted, "too many "+what+"s", d.RetryAfter, d.Limit)
 }
 
 // key returns the key of a call, which has 1 to MaxKey bytes.

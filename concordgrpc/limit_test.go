@@ -3,7 +3,8 @@ package concordgrpc_test
 import (
 	"context"
 	"errors"
-	"net"
+	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -11,8 +12,6 @@ import (
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/credentials/insecure"
-	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
@@ -23,7 +22,7 @@ import (
 )
 
 // limited starts a server whose calls are limited, and returns a client of it.
-func limited(t *testing.T, be *memorybackend.Backend, by concordgrpc.KeyFunc, o *concordgrpc.LimitOptions, limit ratelimit.Limit) healthpb.HealthClient {
+func limited(t *testing.T, be *memorybackend.Backend, by concordgrpc.KeyFunc, o *concordgrpc.LimitOptions, limit ratelimit.Limit, more ...grpc.ServerOption) *grpc.ClientConn {
 	t.Helper()
 	p, err := ratelimit.NewPolicy(limit)
 	if err != nil {
@@ -38,30 +37,8 @@ func limited(t *testing.T, be *memorybackend.Backend, by concordgrpc.KeyFunc, o 
 	if err != nil {
 		t.Fatal(err)
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := grpc.NewServer(grpc.UnaryInterceptor(l.Unary), grpc.StreamInterceptor(l.Stream))
-	healthpb.RegisterHealthServer(server, health.NewServer())
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
-	t.Cleanup(func() {
-		server.Stop()
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-	})
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := conn.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	return healthpb.NewHealthClient(conn)
+	_, addr := listen(t, append(more, grpc.UnaryInterceptor(l.Unary), grpc.StreamInterceptor(l.Stream))...)
+	return dial(t, addr)
 }
 
 // hour lets two through an hour.
@@ -91,7 +68,7 @@ func after(s *status.Status) (wait time.Duration, limit string) {
 
 func TestLimiter(t *testing.T) {
 	be := store(t)
-	c := limited(t, be, concordgrpc.ByMetadata("X-Key"), nil, hour)
+	c := healthpb.NewHealthClient(limited(t, be, concordgrpc.ByMetadata("X-Key"), nil, hour))
 	for range 2 {
 		if s := check(as("a"), c, ""); s.Code() != codes.OK {
 			t.Fatal(s)
@@ -146,7 +123,7 @@ func TestLimitKeysAndCosts(t *testing.T) {
 		return values[0]
 	}
 	by := concordgrpc.Keys(concordgrpc.ByPrincipal(principal), concordgrpc.ByMethod())
-	c := limited(t, store(t), by, &concordgrpc.LimitOptions{Cost: cost, Shared: "shared"}, hour)
+	c := healthpb.NewHealthClient(limited(t, store(t), by, &concordgrpc.LimitOptions{Cost: cost, Shared: "shared"}, hour))
 	for i, step := range []struct {
 		ctx  context.Context
 		cost string
@@ -168,6 +145,86 @@ func TestLimitKeysAndCosts(t *testing.T) {
 	}
 	if _, err := concordgrpc.Keys()(t.Context(), "m"); !errors.Is(err, concordgrpc.ErrNoKey) {
 		t.Errorf("%v", err)
+	}
+}
+
+// Messages of streams cost, too, if the program says so.
+func TestLimitMessages(t *testing.T) {
+	cost := func(_ context.Context, m string, message any) int64 {
+		r, ok := message.(*healthpb.HealthCheckRequest)
+		if !ok || m != talk {
+			return 100
+		}
+		return int64(len(r.GetService()))
+	}
+	free := func(context.Context, string, any) int64 { return 0 }
+	refused := make(chan error, 2)
+	echoes := func(s grpc.ServerStream) error {
+		for {
+			w, err := hear(s)
+			if err == nil {
+				err = s.SendMsg(word(w))
+			}
+			if err != nil {
+				_, again := hear(s)
+				refused <- errors.Join(err, again)
+				return fmt.Errorf("read on: %w", err)
+			}
+		}
+	}
+	be := store(t)
+	c := limited(t, be, concordgrpc.ByMetadata("x-key"), &concordgrpc.LimitOptions{Cost: free, MessageCost: cost}, hour, talks(echoes))
+	for i, step := range []struct {
+		key   string
+		words []string // "" passes uncounted
+		want  codes.Code
+	}{
+		{"a", []string{"", "x", "", "x", "", "x"}, codes.ResourceExhausted},
+		{"a", []string{"", "x"}, codes.ResourceExhausted},
+		{"b", []string{"x", "xxx"}, codes.InvalidArgument},
+		{"b", []string{"x", "x"}, codes.ResourceExhausted},
+	} {
+		ctx, cancel := context.WithCancel(as(step.key))
+		s, err := c.NewStream(ctx, bothTalk, talk)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, w := range step.words {
+			if err := s.SendMsg(word(w)); err != nil {
+				t.Fatal(err)
+			}
+			got, err := hear(s)
+			if last := n == len(step.words)-1; !last && (got != w || err != nil) || last && status.Code(err) != step.want {
+				t.Errorf("step %d, word %d: %q, %v", i, n, got, err)
+			}
+			if wait, limit := after(status.Convert(err)); step.want == codes.ResourceExhausted && err != nil && (wait <= 0 || limit != "hour") {
+				t.Errorf("step %d: %v, %q", i, wait, limit)
+			}
+		}
+		if err := <-refused; strings.Count(err.Error(), step.want.String()) != 2 || !strings.Contains(err.Error(), "message") {
+			t.Errorf("step %d: the handler received %v", i, err)
+		}
+		cancel()
+	}
+	s, err := say(as("c"), c, bothTalk, "x")
+	if err == nil {
+		_, err = hear(s)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.CloseSend(); err != nil {
+		t.Error(err)
+	}
+	if err := <-refused; !errors.Is(err, io.EOF) {
+		t.Errorf("the handler received %v at the end", err)
+	}
+	s, err = say(as("a"), c, serverTalks, "x") // its only message
+	if err == nil {
+		_, err = hear(s)
+	}
+	if status.Code(err) != codes.ResourceExhausted {
+		t.Errorf("one request: %v", err)
 	}
 }
 

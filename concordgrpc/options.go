@@ -2,10 +2,7 @@ package concordgrpc
 
 import (
 	"encoding/json"
-	"errors"
 	"regexp"
-
-	"github.com/concord-go/concord/membership"
 )
 
 const (
@@ -21,10 +18,6 @@ const (
 
 // scheme is what RFC 3986 allows, in lower case: gRPC finds no other.
 var scheme = regexp.MustCompile(`^[a-z][a-z0-9+.-]*$`)
-
-// InvalidError names the argument or option that was refused and its limit. It matches
-// [membership.ErrInvalid].
-type InvalidError = membership.InvalidError
 
 // ResolverOptions configure a [Resolver]. The zero value of every field means its default; nil means
 // all defaults. NewResolver copies them.
@@ -50,19 +43,13 @@ type ResolverOptions struct {
 	_ struct{}
 }
 
-// withDefaults returns a copy of o that is filled in, or every problem with it.
-func (o *ResolverOptions) withDefaults() (ResolverOptions, error) {
+// withDefaults returns a copy of o that is filled in, and adds every problem with it.
+func (o *ResolverOptions) withDefaults(p *problems) ResolverOptions {
 	var opt ResolverOptions
 	if o != nil {
 		opt = *o
 	}
-	var errs []error
-	check := func(ok bool, field, problem string) {
-		if !ok {
-			errs = append(errs, &InvalidError{Field: field, Problem: problem})
-		}
-	}
-	check(!opt.NoServiceConfig || opt.ServiceConfig == "", "ServiceConfig", "must be empty with NoServiceConfig")
+	p.check(!opt.NoServiceConfig || opt.ServiceConfig == "", "ServiceConfig", "must be empty with NoServiceConfig")
 	if opt.Scheme == "" {
 		opt.Scheme = DefaultScheme
 	}
@@ -73,7 +60,7 @@ func (o *ResolverOptions) withDefaults() (ResolverOptions, error) {
 		opt.Hooks = LogHooks(nil)
 	}
 	opt.Hooks = JoinHooks(opt.Hooks)
-	check(len(opt.Scheme) <= maxScheme && scheme.MatchString(opt.Scheme), "Scheme", "must be a scheme in lower case of at most 64 bytes")
-	check(json.Valid([]byte(opt.ServiceConfig)), "ServiceConfig", "must be JSON")
-	return opt, errors.Join(errs...)
+	p.check(len(opt.Scheme) <= maxScheme && scheme.MatchString(opt.Scheme), "Scheme", "must be a scheme in lower case of at most %d bytes", maxScheme)
+	p.check(json.Valid([]byte(opt.ServiceConfig)), "ServiceConfig", "must be JSON")
+	return opt
 }

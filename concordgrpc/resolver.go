@@ -2,8 +2,6 @@ package concordgrpc
 
 import (
 	"context"
-	"errors"
-	"fmt"
 
 	"google.golang.org/grpc/resolver"
 
@@ -28,12 +26,11 @@ var _ resolver.Builder = (*Resolver)(nil)
 //
 // Arguments and options that are out of bounds are reported all at once, each as an [*InvalidError].
 func NewResolver(g *membership.Group, o *ResolverOptions) (*Resolver, error) {
-	opt, err := o.withDefaults()
-	if g == nil {
-		err = errors.Join(&InvalidError{Field: "group", Problem: "must not be nil"}, err)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("concordgrpc: new resolver: %w", err)
+	var p problems
+	p.check(g != nil, "group", "must not be nil")
+	opt := o.withDefaults(&p)
+	if err := p.err("new resolver"); err != nil {
+		return nil, err
 	}
 	return &Resolver{group: g, opt: opt}, nil
 }
@@ -56,18 +53,16 @@ func (r *Resolver) Scheme() string { return r.opt.Scheme }
 // to the hooks, and the next view is the next try. ResolveNow does nothing for the same reason.
 func (r *Resolver) Build(target resolver.Target, cc resolver.ClientConn, _ resolver.BuildOptions) (resolver.Resolver, error) {
 	f := &follower{resolver: r, target: target.URL.String(), cc: cc, done: make(chan struct{})}
-	var errs []error
-	if target.URL.Host != "" || target.Endpoint() == "" {
-		errs = append(errs, &InvalidError{Field: "target", Problem: fmt.Sprintf("must be %s:///name and not %q", r.opt.Scheme, f.target)})
-	}
+	var p problems
+	p.check(target.URL.Host == "" && target.Endpoint() != "", "target", "must be %s:///name and not %q", r.opt.Scheme, f.target)
 	if !r.opt.NoServiceConfig {
 		f.config = cc.ParseServiceConfig(r.opt.ServiceConfig)
-		if f.config.Err != nil {
-			errs = append(errs, &InvalidError{Field: "ServiceConfig", Problem: f.config.Err.Error()})
+		if err := f.config.Err; err != nil {
+			p.check(false, "ServiceConfig", "%v", err)
 		}
 	}
-	if len(errs) > 0 {
-		return nil, fmt.Errorf("concordgrpc: build: %w", errors.Join(errs...))
+	if err := p.err("build"); err != nil {
+		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	f.cancel = cancel

@@ -3,23 +3,16 @@ package concordgrpc
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/grpc/status"
 
 	"github.com/concord-go/concord/retry"
 )
-
-// MetadataAttempt is the metadata key that says which attempt a call is, from the second on. What
-// begins with grpc- is gRPC's own.
-const MetadataAttempt = "concord-attempt"
 
 // RetryOptions configure a [Retry]. The zero value of every field means its default; nil means all
 // defaults. NewRetry copies them.
@@ -33,8 +26,14 @@ type RetryOptions struct {
 }
 
 // Retry makes further attempts at calls of a gRPC client that failed, as an interceptor for
-// grpc.WithChainUnaryInterceptor. It comes from [NewRetry]; the zero Retry is not usable. Its methods may be
-// called by several goroutines.
+// grpc.WithChainUnaryInterceptor, and at what the program does with streams. It comes from [NewRetry]; the
+// zero Retry is not usable. Its methods may be called by several goroutines.
+//
+// A google.rpc.RetryInfo of the server is heeded within the bound of the Retrier. DEADLINE_EXCEEDED is
+// followed by another attempt if the Retrier bounds the time of each, and else not. If there is no further
+// attempt the error is that of the last, in a [*retry.ExhaustedError] with the same status; a failure that
+// no attempt was to follow is returned as it is. When ctx ends the status is CANCELLED or
+// DEADLINE_EXCEEDED.
 //
 // A client with a retryPolicy in its service config makes attempts of its own within each: have one of
 // the two.
@@ -54,39 +53,41 @@ func NewRetry(r *retry.Retrier, idempotent func(method string) bool, o *RetryOpt
 	if o != nil && len(o.Codes) > 0 {
 		it.codes = slices.Clone(o.Codes)
 	}
-	var errs []error
-	check := func(ok bool, field, problem string) {
-		if !ok {
-			errs = append(errs, &InvalidError{Field: field, Problem: problem})
-		}
-	}
-	check(r != nil, "r", "must not be nil")
-	check(idempotent != nil, "idempotent", "must not be nil")
-	check(!slices.Contains(it.codes, codes.OK), "Codes", "must be of failures, not OK")
-	if err := errors.Join(errs...); err != nil {
-		return nil, fmt.Errorf("concordgrpc: new retry: %w", err)
+	var p problems
+	p.check(r != nil, "r", "must not be nil")
+	p.check(idempotent != nil, "idempotent", "must not be nil")
+	p.check(!slices.Contains(it.codes, codes.OK), "Codes", "must be of failures, not OK")
+	if err := p.err("new retry"); err != nil {
+		return nil, err
 	}
 	return it, nil
 }
 
 // Unary is a [grpc.UnaryClientInterceptor].
-//
-// A google.rpc.RetryInfo of the server is heeded within the bound of the Retrier. DEADLINE_EXCEEDED is
-// followed by another attempt if the Retrier bounds the time of each, and else not. If there is no further attempt the error is that of the last, in a [*retry.ExhaustedError] with
-// the same status; a failure that no attempt was to follow is returned as it is. When ctx ends the status is
-// CANCELLED or DEADLINE_EXCEEDED.
 func (r *Retry) Unary(ctx context.Context, method string, req, reply any, cc *grpc.ClientConn, invoke grpc.UnaryInvoker, opts ...grpc.CallOption) error {
 	if !r.idempotent(method) {
 		return invoke(ctx, method, req, reply, cc, opts...)
 	}
+	return r.Do(ctx, func(ctx context.Context) error { return invoke(ctx, method, req, reply, cc, opts...) })
+}
+
+// Do calls fn, and again after an error that Unary would follow with another attempt. It is for streams: fn
+// opens one with its ctx, and returns when it has read it to the end (nil then, not io.EOF) or when it
+// broke. fn may remember how far it came and begin there the next time. It must be able to run more
+// than once.
+//
+// The times of the Retrier are those of all that fn does, and its number of attempts is one for each
+// Do. For a stream that is to last, have fn return nil when one breaks that has brought something, and
+// call Do again.
+func (r *Retry) Do(ctx context.Context, fn func(ctx context.Context) error) error {
 	call, stop := context.WithCancel(ctx)
 	defer stop()
 	var last, final error
 	_, err := retry.Do(call, r.retrier, func(ctx context.Context, _ retry.Attempt) (struct{}, error) {
 		if n := retry.AttemptFrom(ctx); n > 1 {
-			ctx = withAttempt(ctx, n)
+			ctx = sendAttempt(ctx, n)
 		}
-		last = invoke(ctx, method, req, reply, cc, opts...)
+		last = fn(ctx)
 		class := r.class(last)
 		if class == retry.ClassUnknown && hurried(ctx, call, last) {
 			class = retry.ClassTimeout
@@ -169,39 +170,3 @@ type patientError struct {
 
 func (e *patientError) Unwrap() error             { return e.error }
 func (e *patientError) RetryAfter() time.Duration { return e.after }
-
-// withStatus gives an error a status, which errors of calls have.
-func withStatus(code codes.Code, err error) error {
-	return &statusError{err, status.New(code, err.Error())}
-}
-
-type statusError struct {
-	error
-	status *status.Status
-}
-
-func (e *statusError) Unwrap() error              { return e.error }
-func (e *statusError) GRPCStatus() *status.Status { return e.status }
-
-// withAttempt sends the number of an attempt.
-func withAttempt(ctx context.Context, number int) context.Context {
-	md, _ := metadata.FromOutgoingContext(ctx) // a copy
-	if md == nil {
-		md = metadata.MD{}
-	}
-	md.Set(MetadataAttempt, strconv.Itoa(number))
-	return metadata.NewOutgoingContext(ctx, md)
-}
-
-// AttemptsUnary is a [grpc.UnaryServerInterceptor] for servers that call others: it reads which attempt of its
-// client a call is, and puts it into the context (retry.WithAttempt). A [retry.Retrier] of the handler
-// then makes a single attempt within a second or later one of the client. What is not a number, or
-// stands twice, is ignored. Anybody may send it: it can only make a call be tried less often.
-func AttemptsUnary(ctx context.Context, req any, _ *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	if values := metadata.ValueFromIncomingContext(ctx, MetadataAttempt); len(values) == 1 {
-		if n, err := strconv.ParseUint(values[0], 10, 16); err == nil && n > 1 {
-			ctx = retry.WithAttempt(ctx, int(n))
-		}
-	}
-	return handler(ctx, req)
-}

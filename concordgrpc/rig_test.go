@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/health"
 	healthpb "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/peer"
@@ -195,18 +194,7 @@ func connect(t *testing.T, g *membership.Group, o *concordgrpc.ResolverOptions, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.ClientConn = dial(t, target, r, more...)
-	return c
-}
-
-func dial(t *testing.T, target string, r *concordgrpc.Resolver, more ...grpc.DialOption) *grpc.ClientConn {
-	t.Helper()
-	more = append(more, grpc.WithResolvers(r), grpc.WithTransportCredentials(insecure.NewCredentials()), grpc.WithNoProxy())
-	c, err := grpc.NewClient(target, more...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Close() }) // some tests have closed it
+	c.ClientConn = dial(t, target, append(more, grpc.WithResolvers(r))...)
 	return c
 }
 
