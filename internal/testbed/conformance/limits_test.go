@@ -11,13 +11,31 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/concord-go/concord/backend/backendtest"
+	"github.com/concord-go/concord/backend/redisbackend"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/ratelimit"
 )
 
+// The port keeps its promises where calls share requests.
+func TestSharedLimitsOnCluster(t *testing.T) {
+	client := redis.NewClusterClient(&redis.ClusterOptions{
+		Addrs: testbed.ClusterAddrs(t), ContextTimeoutEnabled: true, ReadTimeout: time.Second, DialTimeout: time.Second, DialerRetries: 1,
+	})
+	t.Cleanup(func() { _ = client.Close() })
+	backendtest.Limits(t, func(t *testing.T) ratelimit.Backend {
+		return openRedis(t, client, &redisbackend.Options{CoalesceLimits: true}).Limits()
+	})
+}
+
 // While a slot moves from node to node, each op of a batch on its keys is counted once, or not at all if
 // it is answered with an error.
 func TestLimitsWhileASlotMoves(t *testing.T) {
+	t.Run("own requests", func(t *testing.T) { limitsWhileASlotMoves(t, nil) })
+	t.Run("shared requests", func(t *testing.T) { limitsWhileASlotMoves(t, &redisbackend.Options{CoalesceLimits: true}) })
+}
+
+func limitsWhileASlotMoves(t *testing.T, o *redisbackend.Options) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	cluster := testbed.StartCluster(t, &testbed.ClusterOptions{NoReplicas: true})
@@ -25,7 +43,7 @@ func TestLimitsWhileASlotMoves(t *testing.T) {
 		Addrs: cluster.Addrs(), ContextTimeoutEnabled: true, ReadTimeout: time.Second, DialTimeout: time.Second, DialerRetries: 1,
 	})
 	t.Cleanup(func() { _ = client.Close() })
-	limits := openRedis(t, client, nil).Limits()
+	limits := openRedis(t, client, o).Limits()
 	const keys, budget = 8, 1_000_000
 	p, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "l", N: budget, Per: 366 * 24 * time.Hour, Algorithm: ratelimit.FixedWindow})
 	if err != nil {

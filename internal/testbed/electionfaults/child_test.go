@@ -2,7 +2,6 @@ package electionfaults
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -15,6 +14,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed/child"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A candidate in a process of its own.
@@ -40,8 +40,8 @@ func runChild() int {
 }
 
 func stand() error {
-	var s store
-	if err := json.Unmarshal([]byte(os.Getenv(storeEnv)), &s); err != nil {
+	s, err := stores.Decode(os.Getenv(storeEnv))
+	if err != nil {
 		return err
 	}
 	ttl, err := time.ParseDuration(os.Getenv(ttlEnv))
@@ -52,11 +52,11 @@ func stand() error {
 	if err != nil {
 		return err
 	}
-	n, err := connect(s, nil)
+	n, err := stores.Connect(s, nil)
 	if err != nil {
 		return err
 	}
-	e, err := election.New(n.leases, name, election.Candidate{ID: "child"}, &election.Options{TTL: ttl, Hooks: &election.Hooks{}})
+	e, err := election.New(n.Leases(), name, election.Candidate{ID: "child"}, &election.Options{TTL: ttl, Hooks: &election.Hooks{}})
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func stand() error {
 				case command == "look":
 					fmt.Println("alive", ctx.Err() == nil)
 				case command == "write":
-					err := n.write(context.Background(), term, "the child's")
+					err := write(context.Background(), n, term, "the child's")
 					fmt.Println("fenced", errors.Is(err, fence.ErrFenced), err)
 				}
 			}
@@ -93,13 +93,13 @@ func stand() error {
 		return err
 	}
 	ctx = context.Background()
-	return errors.Join(e.Close(ctx), n.end(ctx))
+	return errors.Join(e.Close(ctx), n.End(ctx))
 }
 
 // startLeader starts a child and returns when it leads.
-func startLeader(t *testing.T, s store, ttl, windUp time.Duration) (*child.Child, election.Term) {
+func startLeader(t *testing.T, s stores.Store, ttl, windUp time.Duration) (*child.Child, election.Term) {
 	t.Helper()
-	c := child.Start(t, roleCandidate, storeEnv+"="+s.encode(), ttlEnv+"="+ttl.String(), windUpEnv+"="+windUp.String())
+	c := child.Start(t, roleCandidate, storeEnv+"="+s.Encode(), ttlEnv+"="+ttl.String(), windUpEnv+"="+windUp.String())
 	term, err := strconv.ParseUint(c.Says("leads"), 10, 64)
 	must(t, err)
 	return c, election.Term(term)

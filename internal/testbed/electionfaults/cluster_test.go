@@ -6,13 +6,14 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // The primary that keeps the election is killed.
 func TestClusterPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartCluster(t, nil)
-	s := ofCluster(servers, 0)
+	s := stores.OfCluster(servers, 0)
 	c := newChronicle(t)
 	list := start(t, s, c, 3, election.Options{TTL: failoverTTL})
 	first := c.led(t)
@@ -32,7 +33,7 @@ func TestClusterPrimaryKilled(t *testing.T) {
 	elected := time.Since(killed)
 	failed := of(list, c.led(t).id).failures()
 	took := handOver(t, c, list)
-	if took > s.takeOver(failoverTTL)+slack {
+	if took > takeOver(s, failoverTTL)+slack {
 		t.Errorf("handed over in %v", took)
 	}
 	c.check(t, increasing)

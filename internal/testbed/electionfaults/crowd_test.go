@@ -10,19 +10,20 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // Many candidates stand for one election, over several clients. Each that leads resigns at once: all of
 // them lead, one after the other and in the order in which they came. It runs alone: a crowd keeps a small
 // machine busy.
 func TestCrowdLeadsInTurn(t *testing.T) {
-	crowdLeads := func(t *testing.T, s store) {
+	crowdLeads := func(t *testing.T, s stores.Store) {
 		const crowd, nodes, ttl = 200, 10, 15 * time.Second
 		type turn struct {
 			at   time.Time
 			term election.Term
 		}
-		var sent calls
+		var sent stores.Calls
 		var mu sync.Mutex
 		var turns []turn
 		var inside atomic.Int32
@@ -32,11 +33,11 @@ func TestCrowdLeadsInTurn(t *testing.T) {
 		must(t, err)
 		ctx := soon(t)
 		for i := range nodes {
-			n, err := connect(s, &route{calls: &sent})
+			n, err := stores.Connect(s, &stores.Route{Calls: &sent})
 			must(t, err)
-			ends(t, n.end)
+			ends(t, n.End)
 			for j := range crowd / nodes {
-				e, err := election.New(n.leases, name, election.Candidate{ID: fmt.Sprint(i, " ", j)},
+				e, err := election.New(n.Leases(), name, election.Candidate{ID: fmt.Sprint(i, " ", j)},
 					&election.Options{TTL: ttl, Hooks: &election.Hooks{}})
 				must(t, err)
 				ends(t, e.Close)
@@ -61,12 +62,12 @@ func TestCrowdLeadsInTurn(t *testing.T) {
 			}
 			waiting(t, first, (i+1)*crowd/nodes) // those of one process come at once
 		}
-		before := sent.n.Load()
+		before := sent.Sent()
 		began := time.Now()
 		must(t, resign(l))
 		running.wait(t)
 		took := time.Since(began)
-		requests := float64(sent.n.Load()-before) / crowd
+		requests := float64(sent.Sent()-before) / crowd
 
 		if len(turns) != crowd || !slices.IsSortedFunc(turns, func(a, b turn) int { return int(a.term) - int(b.term) }) {
 			t.Fatalf("%d of %d led in the order of their terms", len(turns), crowd)
@@ -86,6 +87,6 @@ func TestCrowdLeadsInTurn(t *testing.T) {
 		t.Logf("%d led within %v: p50 %v, p99 %v, %.2f requests for each hand-over",
 			crowd, round(took), quantile(each, 50), quantile(each, 99), requests)
 	}
-	t.Run(single, func(t *testing.T) { crowdLeads(t, ofRedis(testbed.StartRedis(t, nil))) })
-	t.Run(etcd, func(t *testing.T) { crowdLeads(t, ofEtcd(testbed.StartEtcd(t, nil))) })
+	t.Run(stores.Redis, func(t *testing.T) { crowdLeads(t, stores.OfRedis(testbed.StartRedis(t, nil))) })
+	t.Run(stores.Etcd, func(t *testing.T) { crowdLeads(t, stores.OfEtcd(testbed.StartEtcd(t, nil))) })
 }

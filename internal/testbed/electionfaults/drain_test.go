@@ -5,17 +5,18 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A leader resigns, is cut off, and its work winds up for longer than the TTL. Its claim ends meanwhile,
 // so the next leader does not wait for it; its hooks say so, and Run returns in time.
 func TestDrainWhileCutOff(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl, windUp, drain = 3 * time.Second, 8 * time.Second, time.Minute
 		n := newNetwork(t)
 		c := newChronicle(t)
-		leader := join(t, s, election.Candidate{ID: "cut off"}, election.Options{TTL: ttl, Drain: drain}, &route{network: n})
+		leader := join(t, s, election.Candidate{ID: "cut off"}, election.Options{TTL: ttl, Drain: drain}, &stores.Route{Network: n})
 		leader.run(t, c, windUp)
 		first := c.led(t)
 		list := start(t, s, c, 2, election.Options{TTL: ttl})
@@ -29,7 +30,7 @@ func TestDrainWhileCutOff(t *testing.T) {
 		if causeOf(old.cause) != election.Resigned || old.ended.Sub(asked) > slack {
 			t.Errorf("ended after %v: %v", old.ended.Sub(asked), old.cause)
 		}
-		if d := next.began.Sub(asked); d < ttl/3 || d > s.takeOver(ttl)+slack || !next.began.Before(old.drained) {
+		if d := next.began.Sub(asked); d < ttl/3 || d > takeOver(s, ttl)+slack || !next.began.Before(old.drained) {
 			t.Errorf("the next led after %v, the work took %v", d, old.drained.Sub(asked))
 		}
 		// The work, and a release that stops waiting after two attempts.

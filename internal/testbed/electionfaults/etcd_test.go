@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // The leader of etcd itself goes, by a kill or by a pause, while candidates stand.
@@ -18,7 +19,7 @@ func TestEtcdLeaderGone(t *testing.T) {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
 			servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
-			s := ofEtcd(servers)
+			s := stores.OfEtcd(servers)
 			chronicle := newChronicle(t)
 			// Longer than the node is paused here: see lockfaults.TestEtcdLeaderPausedPastTheTTL.
 			list := start(t, s, chronicle, 4, election.Options{TTL: 30 * time.Second})
@@ -57,7 +58,7 @@ func TestEtcdWithoutAMajority(t *testing.T) {
 	// one that is elected meanwhile counts that in.
 	const vote = time.Second
 	servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
-	s := ofEtcd(servers)
+	s := stores.OfEtcd(servers)
 	c := newChronicle(t)
 	list := start(t, s, c, 3, election.Options{TTL: ttl})
 	first := c.led(t)
@@ -81,7 +82,7 @@ func TestEtcdWithoutAMajority(t *testing.T) {
 	if next.began.Before(back) {
 		t.Errorf("%s led without a majority", next.id)
 	}
-	if d := next.began.Sub(back); d > s.takeOver(ttl)+2*vote+ttl+slack { // who stands anew pauses for a TTL at most
+	if d := next.began.Sub(back); d > takeOver(s, ttl)+2*vote+ttl+slack { // who stands anew pauses for a TTL at most
 		t.Errorf("led %v after the majority was back", d)
 	}
 	c.check(t, orderly)

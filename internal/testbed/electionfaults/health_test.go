@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A leader that becomes sick steps down though the engine can be reached, and another one leads. It
 // stands again when it is well.
 func TestSickLeaderStepsDown(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl = 6 * time.Second
 		const often = ttl / 3 // the health is looked at
 		var sick atomic.Bool
@@ -45,7 +46,7 @@ func TestSickLeaderStepsDown(t *testing.T) {
 			t.Errorf("the engine, asked by the sick candidate: %v, %v", l, err)
 		}
 		time.Sleep(often) // a sick candidate does not stand
-		if state, err := frail.leases.Inspect(soon(t), key); err != nil || state.Waiting > 0 {
+		if state, err := frail.Leases().Inspect(soon(t), key); err != nil || state.Waiting > 0 {
 			t.Errorf("%d candidates wait, %v", state.Waiting, err)
 		}
 		sick.Store(false)

@@ -10,11 +10,12 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/lease"
 )
 
 // observer joins a candidate that only looks on.
-func observer(t testing.TB, s store, id string, r *route) *candidate {
+func observer(t testing.TB, s stores.Store, id string, r *stores.Route) *candidate {
 	t.Helper()
 	return join(t, s, election.Candidate{ID: id}, election.Options{TTL: leastTTL}, r)
 }
@@ -22,7 +23,7 @@ func observer(t testing.TB, s store, id string, r *route) *candidate {
 // Candidates take turns as fast as they can. Every observer is told every term and every vacancy.
 func TestObserversAreToldEveryTerm(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		needs(t, s, "observers", announces)
 		const candidates, observers, each = 4, 3, 25
 		var witnesses []*witness
@@ -80,10 +81,10 @@ func TestObserverCutOff(t *testing.T) {
 	for fault, rules := range partitions {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			everyStore(t, func(t *testing.T, s store) {
+			stores.Every(t, func(t *testing.T, s stores.Store) {
 				needs(t, s, "observers", announces)
 				n := newNetwork(t)
-				w := watch(t, observer(t, s, "cut off", &route{network: n}))
+				w := watch(t, observer(t, s, "cut off", &stores.Route{Network: n}))
 				near := watch(t, observer(t, s, "near", nil))
 				c := newChronicle(t)
 				list := start(t, s, c, 3, election.Options{TTL: 15 * time.Second})
@@ -131,11 +132,11 @@ func TestObserverCutOff(t *testing.T) {
 // The leader dies and nobody else stands: the observer is told that nobody leads.
 func TestObserverIsToldOfADeath(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		needs(t, s, "observers", announces)
 		const ttl = leastTTL
 		p := observer(t, s, "observer", nil)
-		late := p.leases.Capabilities().ExpiryLate
+		late := p.Leases().Capabilities().ExpiryLate
 		w := watch(t, p)
 		leader, term := startLeader(t, s, ttl, 0)
 		w.learns(t, term, true)
@@ -155,7 +156,7 @@ func TestObserverIsToldOfADeath(t *testing.T) {
 func TestObserverOverAFailover(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartSentinel(t, nil)
-	s := ofSentinel(servers, 0)
+	s := stores.OfSentinel(servers, 0)
 	c := newChronicle(t)
 	w := watch(t, observer(t, s, "observer", nil))
 	list := start(t, s, c, 3, election.Options{TTL: failoverTTL})

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A leader that is cut off steps down by its own deadline, before the next one leads.
@@ -13,11 +14,11 @@ func TestLeaderCutOff(t *testing.T) {
 	for fault, rules := range partitions {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			everyStore(t, func(t *testing.T, s store) {
+			stores.Every(t, func(t *testing.T, s stores.Store) {
 				const ttl = 3 * time.Second
 				n := newNetwork(t)
 				c := newChronicle(t)
-				leader := join(t, s, election.Candidate{ID: "cut off"}, election.Options{TTL: ttl}, &route{network: n})
+				leader := join(t, s, election.Candidate{ID: "cut off"}, election.Options{TTL: ttl}, &stores.Route{Network: n})
 				leader.run(t, c, 0)
 				first := c.led(t)
 				list := start(t, s, c, 2, election.Options{TTL: ttl})
@@ -37,8 +38,8 @@ func TestLeaderCutOff(t *testing.T) {
 				if next.began.Before(old.seen) {
 					t.Errorf("the next led %v before the first stopped", old.seen.Sub(next.began))
 				}
-				if d := next.began.Sub(cut); d > s.takeOver(ttl)+slack {
-					t.Errorf("the next led after %v, want at most %v", d, s.takeOver(ttl))
+				if d := next.began.Sub(cut); d > takeOver(s, ttl)+slack {
+					t.Errorf("the next led after %v, want at most %v", d, takeOver(s, ttl))
 				}
 				if leader.failures() == 0 {
 					t.Error("no renewal has failed: the fault has not hit")

@@ -8,13 +8,14 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A candidate of higher priority joins: the leader winds up under its claim, and the next begins after
 // that.
 func TestPriorityCandidateTakesOver(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		needs(t, s, "priorities", priorities)
 		const ttl, windUp = 3 * time.Second, 700 * time.Millisecond
 		c := newChronicle(t)
@@ -56,7 +57,7 @@ func TestMinTermBoundsFlapping(t *testing.T) {
 	for _, minTerm := range []time.Duration{0, 1500 * time.Millisecond} {
 		t.Run(fmt.Sprint(minTerm), func(t *testing.T) {
 			t.Parallel()
-			everyStore(t, func(t *testing.T, s store) {
+			stores.Every(t, func(t *testing.T, s stores.Store) {
 				needs(t, s, "priorities", priorities)
 				const visits, ttl = 4, 6 * time.Second
 				c := newChronicle(t)
@@ -100,7 +101,7 @@ type crowned struct {
 // come and give up.
 func TestTransferUnderLoad(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		needs(t, s, "transfers", transfers)
 		const candidates, transfers, ttl = 6, 60, 15 * time.Second
 		ctx, cancel := context.WithTimeout(t.Context(), 2*eventually)

@@ -9,17 +9,20 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // The leader dies, and one of those who wait follows when its TTL has passed.
 func TestKilledLeaderIsFollowed(t *testing.T) {
 	t.Parallel()
-	for kind, servers := range map[string]func(t *testing.T) store{
-		single:   func(t *testing.T) store { return ofRedis(testbed.StartRedis(t, nil)) },
-		sentinel: func(t *testing.T) store { return ofSentinel(testbed.StartSentinel(t, nil), 1) },
-		cluster:  func(t *testing.T) store { return ofCluster(testbed.StartCluster(t, nil), 0) },
-		etcd:     func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, nil)) },
-		"etcd 3": func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})) },
+	for kind, servers := range map[string]func(t *testing.T) stores.Store{
+		stores.Redis:    func(t *testing.T) stores.Store { return stores.OfRedis(testbed.StartRedis(t, nil)) },
+		stores.Sentinel: func(t *testing.T) stores.Store { return stores.OfSentinel(testbed.StartSentinel(t, nil), 1) },
+		stores.Cluster:  func(t *testing.T) stores.Store { return stores.OfCluster(testbed.StartCluster(t, nil), 0) },
+		stores.Etcd:     func(t *testing.T) stores.Store { return stores.OfEtcd(testbed.StartEtcd(t, nil)) },
+		"etcd 3": func(t *testing.T) stores.Store {
+			return stores.OfEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3}))
+		},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
@@ -40,8 +43,8 @@ func TestKilledLeaderIsFollowed(t *testing.T) {
 				next := c.led(t)
 				d := next.began.Sub(killed)
 				// It had been renewed a third of the TTL before at most, plus one attempt.
-				if least := ttl*2/3 - ttl/6; d < least || d > s.takeOver(ttl)+slack {
-					t.Errorf("led %v after the death, want %v to %v", d, least, s.takeOver(ttl))
+				if least := ttl*2/3 - ttl/6; d < least || d > takeOver(s, ttl)+slack {
+					t.Errorf("led %v after the death, want %v to %v", d, least, takeOver(s, ttl))
 				}
 				if next.term <= term {
 					t.Errorf("term %v after %v", next.term, term)
@@ -52,7 +55,7 @@ func TestKilledLeaderIsFollowed(t *testing.T) {
 				}
 				c.check(t, orderly)
 			}
-			t.Logf("led after %v, with a TTL of %v (bound %v)", took, ttl, s.takeOver(ttl))
+			t.Logf("led after %v, with a TTL of %v (bound %v)", took, ttl, takeOver(s, ttl))
 		})
 	}
 }
@@ -60,7 +63,7 @@ func TestKilledLeaderIsFollowed(t *testing.T) {
 // A leader that was paused past its TTL knows at once when it goes on, and what it writes is refused.
 func TestPausedLeaderIsFencedOut(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl = leastTTL
 		leader, term := startLeader(t, s, ttl, 0)
 		leader.Tell("write")
@@ -73,13 +76,13 @@ func TestPausedLeaderIsFencedOut(t *testing.T) {
 		leader.Signal(syscall.SIGSTOP)
 		paused := time.Now()
 		next := c.led(t)
-		if d := next.began.Sub(paused); d > s.takeOver(ttl)+slack {
+		if d := next.began.Sub(paused); d > takeOver(s, ttl)+slack {
 			t.Errorf("led %v after the leader was paused", d)
 		}
 		if next.term <= term {
 			t.Errorf("term %v after %v", next.term, term)
 		}
-		must(t, of(list, next.id).write(t.Context(), next.term, "ours"))
+		must(t, write(t.Context(), of(list, next.id).Node, next.term, "ours"))
 
 		resumed := time.Now()
 		leader.Signal(syscall.SIGCONT)
@@ -99,7 +102,7 @@ func TestPausedLeaderIsFencedOut(t *testing.T) {
 		if got := leader.Says("fenced"); !strings.HasPrefix(got, "true ") {
 			t.Errorf("the late write: %s, want it fenced", got)
 		}
-		if v, err := list[0].read(t.Context()); err != nil || v != "ours" {
+		if v, err := read(t.Context(), list[0].Node); err != nil || v != "ours" {
 			t.Errorf("the data is %q, %v", v, err)
 		}
 		c.check(t, orderly)
@@ -110,7 +113,7 @@ func TestPausedLeaderIsFencedOut(t *testing.T) {
 // A leader that is asked to end hands over when its work has ended, and not before.
 func TestTerminatedLeaderHandsOver(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl, windUp = time.Minute, 500 * time.Millisecond
 		leader, term := startLeader(t, s, ttl, windUp)
 		c := newChronicle(t)

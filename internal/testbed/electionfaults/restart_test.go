@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // A server of Redis is killed and restarted. With its append-only file the term goes on; without one it
@@ -20,7 +21,7 @@ func TestRedisRestarted(t *testing.T) {
 				o.Args = []string{"--appendfsync", "always"}
 			}
 			server := testbed.StartRedis(t, o)
-			s := ofRedis(server)
+			s := stores.OfRedis(server)
 			c := newChronicle(t)
 			list := start(t, s, c, 3, election.Options{TTL: failoverTTL})
 			first := c.led(t)
@@ -44,7 +45,7 @@ func TestRedisRestarted(t *testing.T) {
 				t.Errorf("term %v after term %v", leader.term, first.term)
 			}
 			took := handOver(t, c, list)
-			if took > s.takeOver(failoverTTL)+slack {
+			if took > takeOver(s, failoverTTL)+slack {
 				t.Errorf("handed over in %v", took)
 			}
 			c.check(t, map[bool]promise{true: orderly, false: increasing}[kept])

@@ -10,6 +10,7 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/faultnet"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 const (
@@ -71,9 +72,19 @@ func newNetwork(t *testing.T) *faultnet.Network {
 	return n
 }
 
+// takeOver bounds the time from the death of a leader to the next one: the TTL, on Redis the claim
+// window of one dead candidate and two heartbeats with their jitter, on etcd the second in which it
+// looks for ends.
+func takeOver(s stores.Store, ttl time.Duration) time.Duration {
+	if s.Kind == stores.Etcd {
+		return ttl + time.Second
+	}
+	return ttl + min(ttl, 3*time.Second) + min(ttl/3, 5*time.Second)*24/10
+}
+
 // candidate is an Election with a client and a backend of its own, and what its hooks were told.
 type candidate struct {
-	*node
+	*stores.Node
 	*election.Election
 	id   string
 	stop func() time.Duration // of run
@@ -85,12 +96,12 @@ type candidate struct {
 
 // join makes a candidate that reaches the servers by a route. It ends with the test, and must do so
 // cleanly.
-func join(t testing.TB, s store, c election.Candidate, o election.Options, r *route) *candidate {
+func join(t testing.TB, s stores.Store, c election.Candidate, o election.Options, r *stores.Route) *candidate {
 	t.Helper()
-	n, err := connect(s, r)
+	n, err := stores.Connect(s, r)
 	must(t, err)
-	ends(t, n.end)
-	p := &candidate{node: n, id: c.ID}
+	ends(t, n.End)
+	p := &candidate{Node: n, id: c.ID}
 	note := func(list *[]election.Info) func(election.Info) {
 		return func(i election.Info) {
 			p.mu.Lock()
@@ -109,7 +120,7 @@ func join(t testing.TB, s store, c election.Candidate, o election.Options, r *ro
 	o.Hooks = &election.Hooks{
 		Ended: note(&p.ended), Drained: note(&p.drained), Health: note(&p.health), Renewed: failed, Failed: failed,
 	}
-	p.Election, err = election.New(n.leases, name, c, &o)
+	p.Election, err = election.New(n.Leases(), name, c, &o)
 	must(t, err)
 	ends(t, p.Close)
 	return p
@@ -162,7 +173,7 @@ func (p *candidate) run(t testing.TB, c *chronicle, windUp time.Duration) {
 }
 
 // start has n candidates stand, with ids from "a" on.
-func start(t testing.TB, s store, c *chronicle, n int, o election.Options) (list []*candidate) {
+func start(t testing.TB, s stores.Store, c *chronicle, n int, o election.Options) (list []*candidate) {
 	t.Helper()
 	for i := range n {
 		p := join(t, s, election.Candidate{ID: string(rune('a' + i))}, o, nil)
@@ -187,7 +198,7 @@ func waiting(t testing.TB, p *candidate, n int) {
 	t.Helper()
 	ctx := soon(t)
 	wait(t, "candidates wait", func() bool {
-		s, err := p.leases.Inspect(ctx, key)
+		s, err := p.Leases().Inspect(ctx, key)
 		return err == nil && s.Waiting >= n
 	})
 }

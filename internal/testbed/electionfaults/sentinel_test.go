@@ -9,6 +9,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // failoverTTL is the TTL of candidates whose primary goes: longer than a fail-over takes.
@@ -23,7 +24,7 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 			t.Parallel()
 			servers := testbed.StartSentinel(t, nil)
 			c := newChronicle(t)
-			s := ofSentinel(servers, replicas)
+			s := stores.OfSentinel(servers, replicas)
 			list := start(t, s, c, 3, election.Options{TTL: failoverTTL})
 			first := c.led(t)
 			waiting(t, list[0], 2)
@@ -44,7 +45,7 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 			}
 			failed := of(list, c.led(t).id).failures()
 			took := handOver(t, c, list)
-			if took > s.takeOver(failoverTTL)+slack {
+			if took > takeOver(s, failoverTTL)+slack {
 				t.Errorf("handed over in %v", took)
 			}
 			c.check(t, map[bool]promise{true: orderly, false: increasing}[replicas > 0])
@@ -59,7 +60,7 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 func TestSentinelFailoverLosesATerm(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartSentinel(t, nil)
-	s := ofSentinel(servers, 0)
+	s := stores.OfSentinel(servers, 0)
 	old, err := servers.Primary()
 	must(t, err)
 	c := newChronicle(t)

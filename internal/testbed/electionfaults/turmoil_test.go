@@ -11,13 +11,14 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/faultnet"
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // Candidates take short terms over networks that lose and delay, and that are cut now and then. No two lead
 // at once, nobody waits for long, and an observer whose network is well is told every term.
 func TestTurmoil(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const candidates, lasts, ttl = 5, 12 * time.Second, leastTTL
 		seed := faultnet.Seed(t)
 		dice := rand.New(rand.NewPCG(seed, 0))
@@ -32,11 +33,11 @@ func TestTurmoil(t *testing.T) {
 			Replies:  faultnet.Faults{Reset: 0.01, Jitter: 20 * time.Millisecond, LateRate: 0.05},
 		}
 		var networks []*faultnet.Network
-		network := func(i uint64) *route {
+		network := func(i uint64) *stores.Route {
 			n := faultnet.New(seed + i)
 			t.Cleanup(n.Close)
 			networks = append(networks, n)
-			return &route{network: n}
+			return &stores.Route{Network: n}
 		}
 		if observed {
 			far = watch(t, observer(t, s, "far", network(candidates)))
@@ -88,7 +89,7 @@ func TestTurmoil(t *testing.T) {
 			longest = max(longest, r.began.Sub(all[i].seen))
 		}
 		// Who is next in line may be cut off in its turn.
-		if most := 2*s.takeOver(ttl) + slack; longest > most {
+		if most := 2*takeOver(s, ttl) + slack; longest > most {
 			t.Errorf("nobody led for %v, want at most %v", longest, most)
 		}
 		t.Logf("%d terms; nobody led for %v at most; %d connections lost, %d cuts", len(all), round(longest), lost, cuts)

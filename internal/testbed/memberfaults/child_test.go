@@ -2,7 +2,6 @@ package memberfaults
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/internal/testbed/child"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -35,19 +35,19 @@ func runChild() int {
 }
 
 func stay() error {
-	var s store
-	if err := json.Unmarshal([]byte(os.Getenv(storeEnv)), &s); err != nil {
+	s, err := stores.Decode(os.Getenv(storeEnv))
+	if err != nil {
 		return err
 	}
 	ttl, err := time.ParseDuration(os.Getenv(ttlEnv))
 	if err != nil {
 		return err
 	}
-	n, err := connect(s, nil)
+	n, err := stores.Connect(s, nil)
 	if err != nil {
 		return err
 	}
-	g, err := membership.New(n.leases, name, &membership.Options{TTL: ttl, Hooks: &membership.Hooks{
+	g, err := membership.New(n.Leases(), name, &membership.Options{TTL: ttl, Hooks: &membership.Hooks{
 		Joined: func(i membership.Info) { fmt.Println("joined", i.Again) },
 		Ended: func(i membership.Info) {
 			if !i.Final {
@@ -80,13 +80,13 @@ func stay() error {
 		}
 	}
 	ctx = context.Background()
-	return errors.Join(r.Leave(ctx), g.Close(ctx), n.end(ctx))
+	return errors.Join(r.Leave(ctx), g.Close(ctx), n.End(ctx))
 }
 
 // startMember starts a child and returns when it has joined.
-func startMember(t *testing.T, s store, id string, ttl time.Duration) *child.Child {
+func startMember(t *testing.T, s stores.Store, id string, ttl time.Duration) *child.Child {
 	t.Helper()
-	c := child.Start(t, roleMember, storeEnv+"="+s.encode(), ttlEnv+"="+ttl.String(), idEnv+"="+id)
+	c := child.Start(t, roleMember, storeEnv+"="+s.Encode(), ttlEnv+"="+ttl.String(), idEnv+"="+id)
 	c.Says("joined")
 	return c
 }

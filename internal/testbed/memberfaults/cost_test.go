@@ -3,28 +3,30 @@ package memberfaults
 import (
 	"testing"
 	"time"
+
+	"github.com/concord-go/concord/internal/testbed/stores"
 )
 
 // What docs/operations.md states: the requests of a minute of a process that has nothing to do, with the
 // default TTL.
 var perMinute = map[string]struct{ member, watcher int64 }{
-	single: {18, 84},
-	etcd:   {30, 18},
+	stores.Redis: {18, 84},
+	stores.Etcd:  {30, 18},
 }
 
 func TestRequestsOfAnIdleGroup(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const window = 20 * time.Second
 		var sent []func() int64
 		part := func() *process {
 			t.Helper()
-			r := &route{calls: &calls{}}
-			if s.Kind == single { // the pings of a subscription, too
-				r = &route{network: newNetwork(t)}
-				sent = append(sent, func() int64 { return int64(r.network.Counts().Requests.Chunks) })
+			r := &stores.Route{Calls: &stores.Calls{}}
+			if s.Kind == stores.Redis { // the pings of a subscription, too
+				r = &stores.Route{Network: newNetwork(t)}
+				sent = append(sent, func() int64 { return int64(r.Network.Counts().Requests.Chunks) })
 			} else {
-				sent = append(sent, r.calls.n.Load)
+				sent = append(sent, r.Calls.Sent)
 			}
 			return open(t, s, 0, r)
 		}

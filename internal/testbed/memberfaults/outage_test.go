@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -21,7 +22,7 @@ type outage struct {
 
 // endure lets a group go through harm, which returns when the servers answer again. All members must be
 // back, and confirmed by the servers, within the bound, and no view may be empty.
-func endure(t *testing.T, s store, ttl time.Duration, harm func()) *outage {
+func endure(t *testing.T, s stores.Store, ttl time.Duration, harm func()) *outage {
 	t.Helper()
 	const processes, each = 5, 10
 	const n = processes * each
@@ -54,7 +55,7 @@ func endure(t *testing.T, s store, ttl time.Duration, harm func()) *outage {
 	if least == 0 {
 		t.Error("an empty group was shown")
 	}
-	if most := s.rejoins(ttl); o.elapsed > most+slack {
+	if most := rejoins(s, ttl); o.elapsed > most+slack {
 		t.Errorf("all were back after %v, want %v", o.elapsed, most)
 	}
 	for _, q := range o.list {
@@ -63,7 +64,7 @@ func endure(t *testing.T, s store, ttl time.Duration, harm func()) *outage {
 		o.failed += q.failures()
 	}
 	t.Logf("all back %v after the servers (bound %v); %d joined again, %v; %d failures; the smallest of %d views had %d members, %d were shown as gone, stale %t",
-		round(o.elapsed), s.rejoins(ttl), o.joined, causes(o.list...), o.failed, len(o.views), least, gone, doubts(o.views, membership.ErrVanished))
+		round(o.elapsed), rejoins(s, ttl), o.joined, causes(o.list...), o.failed, len(o.views), least, gone, doubts(o.views, membership.ErrVanished))
 	return o
 }
 
@@ -83,7 +84,7 @@ const many = 1 << 20
 func TestServerPaused(t *testing.T) {
 	t.Parallel()
 	const ttl = 4 * time.Second
-	paused := func(t *testing.T, s store, pause, resume func() error) {
+	paused := func(t *testing.T, s stores.Store, pause, resume func() error) {
 		t.Helper()
 		o := endure(t, s, ttl, func() {
 			must(t, pause())
@@ -97,15 +98,15 @@ func TestServerPaused(t *testing.T) {
 			}
 		}
 	}
-	t.Run(single, func(t *testing.T) {
+	t.Run(stores.Redis, func(t *testing.T) {
 		t.Parallel()
 		server := testbed.StartRedis(t, nil)
-		paused(t, ofRedis(server), server.Pause, server.Resume)
+		paused(t, stores.OfRedis(server), server.Pause, server.Resume)
 	})
-	t.Run(etcd, func(t *testing.T) {
+	t.Run(stores.Etcd, func(t *testing.T) {
 		t.Parallel()
 		servers := testbed.StartEtcd(t, nil)
-		paused(t, ofEtcd(servers), servers.Nodes()[0].Pause, servers.Nodes()[0].Resume)
+		paused(t, stores.OfEtcd(servers), servers.Nodes()[0].Pause, servers.Nodes()[0].Resume)
 	})
 }
 
@@ -121,7 +122,7 @@ func TestRedisRestarted(t *testing.T) {
 				c.Args = []string{"--appendfsync", "always"}
 			}
 			server := testbed.StartRedis(t, c)
-			o := endure(t, ofRedis(server), faultTTL, func() {
+			o := endure(t, stores.OfRedis(server), faultTTL, func() {
 				server.Kill()
 				must(t, server.Restart())
 			})
@@ -138,7 +139,7 @@ func TestRedisRestarted(t *testing.T) {
 func TestRedisFlushed(t *testing.T) {
 	t.Parallel()
 	server := testbed.StartRedis(t, nil)
-	o := endure(t, ofRedis(server), faultTTL, func() {
+	o := endure(t, stores.OfRedis(server), faultTTL, func() {
 		_, err := server.Command("FLUSHALL")
 		must(t, err)
 	})
@@ -152,7 +153,7 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			servers := testbed.StartSentinel(t, nil)
-			endure(t, ofSentinel(servers, replicas), faultTTL, func() {
+			endure(t, stores.OfSentinel(servers, replicas), faultTTL, func() {
 				must(t, servers.WaitSynced(soon(t)))
 				old, err := servers.Primary()
 				must(t, err)
@@ -175,7 +176,7 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 func TestClusterPrimaryKilled(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartCluster(t, nil)
-	endure(t, ofCluster(servers), faultTTL, func() {
+	endure(t, stores.OfCluster(servers, 0), faultTTL, func() {
 		var home *testbed.Redis
 		for _, r := range servers.Nodes()[:3] {
 			size, err := r.Command("DBSIZE")
@@ -194,7 +195,7 @@ func TestClusterPrimaryKilled(t *testing.T) {
 func TestEtcdLeaderKilled(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
-	o := endure(t, ofEtcd(servers), faultTTL, func() {
+	o := endure(t, stores.OfEtcd(servers), faultTTL, func() {
 		leader, err := servers.Leader()
 		must(t, err)
 		leader.Kill()
@@ -211,7 +212,7 @@ func TestEtcdWithoutAMajority(t *testing.T) {
 	t.Parallel()
 	servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
 	const ttl = 3 * time.Second
-	o := endure(t, ofEtcd(servers), ttl, func() {
+	o := endure(t, stores.OfEtcd(servers), ttl, func() {
 		down := servers.Nodes()[1:]
 		for _, n := range down {
 			n.Kill()

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -15,10 +16,10 @@ func TestWatcherCutOff(t *testing.T) {
 	for fault, rules := range partitions {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			everyStore(t, func(t *testing.T, s store) {
+			stores.Every(t, func(t *testing.T, s stores.Store) {
 				const ttl = 15 * time.Second
 				n := newNetwork(t)
-				w := watch(t, open(t, s, ttl, &route{network: n}))
+				w := watch(t, open(t, s, ttl, &stores.Route{Network: n}))
 				p := open(t, s, ttl, nil)
 				near := watch(t, p)
 				stay, leave := join(t, p, "stays"), join(t, p, "leaves")
@@ -63,11 +64,11 @@ func TestMembersCutOff(t *testing.T) {
 	for fault, rules := range partitions {
 		t.Run(fault, func(t *testing.T) {
 			t.Parallel()
-			everyStore(t, func(t *testing.T, s store) {
+			stores.Every(t, func(t *testing.T, s stores.Store) {
 				const ttl = 3 * time.Second
 				_, w := company(t, s, ttl)
 				n := newNetwork(t)
-				far := open(t, s, ttl, &route{network: n})
+				far := open(t, s, ttl, &stores.Route{Network: n})
 				r := join(t, far, "far")
 				w.settles(t, 4)
 				n.Set(rules)
@@ -80,8 +81,8 @@ func TestMembersCutOff(t *testing.T) {
 				n.Heal()
 				healed := time.Now()
 				back := w.sees(t, "the member is back", healed, func(v *sighting) bool { return v.has("far") })
-				if d := back.at.Sub(healed); d > s.rejoins(ttl)+slack {
-					t.Errorf("back after %v, want %v", d, s.rejoins(ttl))
+				if d := back.at.Sub(healed); d > rejoins(s, ttl)+slack {
+					t.Errorf("back after %v, want %v", d, rejoins(s, ttl))
 				}
 				if least, _ := fewest(w.since(cut)); least != 3 {
 					t.Errorf("%d members shown at times, want 3", least)

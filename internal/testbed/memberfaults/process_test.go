@@ -7,12 +7,13 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/membership"
 )
 
 // company is a watcher, and members enough that one that vanishes is not most of them.
-func company(t *testing.T, s store, ttl time.Duration) (*process, *watcher) {
+func company(t *testing.T, s stores.Store, ttl time.Duration) (*process, *watcher) {
 	t.Helper()
 	p := open(t, s, ttl, nil)
 	w := watch(t, p)
@@ -26,19 +27,21 @@ func company(t *testing.T, s store, ttl time.Duration) (*process, *watcher) {
 // A member that dies is shown until its TTL is over, and not for much longer.
 func TestKilledMemberIsGone(t *testing.T) {
 	t.Parallel()
-	for kind, servers := range map[string]func(t *testing.T) store{
-		single:   func(t *testing.T) store { return ofRedis(testbed.StartRedis(t, nil)) },
-		sentinel: func(t *testing.T) store { return ofSentinel(testbed.StartSentinel(t, nil), 1) },
-		cluster:  func(t *testing.T) store { return ofCluster(testbed.StartCluster(t, nil)) },
-		etcd:     func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, nil)) },
-		"etcd 3": func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})) },
+	for kind, servers := range map[string]func(t *testing.T) stores.Store{
+		stores.Redis:    func(t *testing.T) stores.Store { return stores.OfRedis(testbed.StartRedis(t, nil)) },
+		stores.Sentinel: func(t *testing.T) stores.Store { return stores.OfSentinel(testbed.StartSentinel(t, nil), 1) },
+		stores.Cluster:  func(t *testing.T) stores.Store { return stores.OfCluster(testbed.StartCluster(t, nil), 0) },
+		stores.Etcd:     func(t *testing.T) stores.Store { return stores.OfEtcd(testbed.StartEtcd(t, nil)) },
+		"etcd 3": func(t *testing.T) stores.Store {
+			return stores.OfEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3}))
+		},
 	} {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()
 			const ttl, rounds = leastTTL, 3
 			s := servers(t)
 			p, w := company(t, s, ttl)
-			most := ttl + p.leases.Capabilities().ExpiryLate + lease.MaxNotice
+			most := ttl + p.Leases().Capabilities().ExpiryLate + lease.MaxNotice
 			var took []time.Duration
 			for i := range rounds {
 				c := startMember(t, s, "child", ttl)
@@ -69,7 +72,7 @@ func TestKilledMemberIsGone(t *testing.T) {
 // joins again.
 func TestPausedMemberJoinsAgain(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl = leastTTL
 		_, w := company(t, s, ttl)
 		c := startMember(t, s, "child", ttl)
@@ -87,8 +90,8 @@ func TestPausedMemberJoinsAgain(t *testing.T) {
 			t.Errorf("joined again: %s", again)
 		}
 		back := w.sees(t, "the member is back", resumed, func(v *sighting) bool { return v.has("child") })
-		if d := back.at.Sub(resumed); d > s.rejoins(ttl)+slack {
-			t.Errorf("back after %v, want %v", d, s.rejoins(ttl))
+		if d := back.at.Sub(resumed); d > rejoins(s, ttl)+slack {
+			t.Errorf("back after %v, want %v", d, rejoins(s, ttl))
 		}
 		t.Logf("gone %v after it was paused, back %v after it went on; lost: %s", round(gone.at.Sub(paused)), round(back.at.Sub(resumed)), cause)
 	})
@@ -97,7 +100,7 @@ func TestPausedMemberJoinsAgain(t *testing.T) {
 // A member that is asked to end is gone at once, however long its TTL.
 func TestTerminatedMemberIsGoneAtOnce(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl = time.Minute
 		_, w := company(t, s, ttl)
 		c := startMember(t, s, "child", ttl)
@@ -123,7 +126,7 @@ func TestTerminatedMemberIsGoneAtOnce(t *testing.T) {
 // successor stays.
 func TestPausedMemberLeavesItsSuccessorAlone(t *testing.T) {
 	t.Parallel()
-	everyStore(t, func(t *testing.T, s store) {
+	stores.Every(t, func(t *testing.T, s stores.Store) {
 		const ttl = leastTTL
 		p, w := company(t, s, ttl)
 		c := startMember(t, s, "child", ttl)
@@ -135,7 +138,7 @@ func TestPausedMemberLeavesItsSuccessorAlone(t *testing.T) {
 		r, err := p.Join(soon(t), successor)
 		must(t, err)
 		took := time.Since(start)
-		late := p.leases.Capabilities().ExpiryLate
+		late := p.Leases().Capabilities().ExpiryLate
 		if took > ttl+late+slack {
 			t.Errorf("the successor joined after %v, want %v", took, ttl+late)
 		}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/internal/faultnet"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -80,7 +81,7 @@ func newNetwork(t *testing.T) *faultnet.Network {
 
 // process is a Group with a client and a backend of its own, and what its hooks were told.
 type process struct {
-	*node
+	*stores.Node
 	*membership.Group
 
 	mu            sync.Mutex
@@ -91,12 +92,12 @@ type process struct {
 
 // open makes a process that reaches the servers by a route. It ends with the test, and must do so
 // cleanly.
-func open(t testing.TB, s store, ttl time.Duration, r *route) *process {
+func open(t testing.TB, s stores.Store, ttl time.Duration, r *stores.Route) *process {
 	t.Helper()
-	n, err := connect(s, r)
+	n, err := stores.Connect(s, r)
 	must(t, err)
-	ends(t, n.end)
-	p := &process{node: n}
+	ends(t, n.End)
+	p := &process{Node: n}
 	note := func(list *[]membership.Info) func(membership.Info) {
 		return func(i membership.Info) {
 			p.mu.Lock()
@@ -116,7 +117,7 @@ func open(t testing.TB, s store, ttl time.Duration, r *route) *process {
 	o := &membership.Options{TTL: ttl, Hooks: &membership.Hooks{
 		Joined: note(&p.joined), Ended: note(&p.ended), Renewed: tried, Failed: tried,
 	}}
-	p.Group, err = membership.New(n.leases, name, o)
+	p.Group, err = membership.New(n.Leases(), name, o)
 	must(t, err)
 	ends(t, p.Close)
 	return p
@@ -176,7 +177,7 @@ func join(t testing.TB, p *process, id string) *membership.Registration {
 
 // crowd opens processes and has each join as so many members, all at the same time. It returns when all
 // have joined, and how long each took. A server that is too busy is asked again, as the error says.
-func crowd(t testing.TB, s store, processes, each int, ttl time.Duration, r *route) (list []*process, took []time.Duration) {
+func crowd(t testing.TB, s stores.Store, processes, each int, ttl time.Duration, r *stores.Route) (list []*process, took []time.Duration) {
 	t.Helper()
 	for range processes {
 		list = append(list, open(t, s, ttl, r))
@@ -225,9 +226,9 @@ func causeOf(err error) membership.Cause {
 // are back: a third of the TTL until a loss is noticed, three quarters between two tries, a sixth for one
 // that is not answered, and the TTL of what such a one has left. A client of etcd also needs up to 10 s for a
 // connection whose other end was gone.
-func (s store) rejoins(ttl time.Duration) time.Duration {
+func rejoins(s stores.Store, ttl time.Duration) time.Duration {
 	d := ttl * 9 / 4
-	if s.Kind == etcd {
+	if s.Kind == stores.Etcd {
 		d += 10 * time.Second
 	}
 	return d

@@ -7,6 +7,7 @@ import (
 
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
+	"github.com/concord-go/concord/internal/testbed/stores"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -18,28 +19,30 @@ func TestThousandMembers(t *testing.T) {
 		kind    string
 		each    int // members of each of 20 processes
 		ttl     time.Duration
-		servers func(t *testing.T) store
+		servers func(t *testing.T) stores.Store
 	}{
-		{single, 50, 3 * time.Second, func(t *testing.T) store { return ofRedis(testbed.StartRedis(t, nil)) }},
-		{sentinel, 10, 3 * time.Second, func(t *testing.T) store { return ofSentinel(testbed.StartSentinel(t, nil), 0) }},
-		{cluster, 10, 3 * time.Second, func(t *testing.T) store { return ofCluster(testbed.StartCluster(t, nil)) }},
-		{etcd, 50, 3 * time.Second, func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, nil)) }},
-		{"etcd 3", 10, 4 * time.Second, func(t *testing.T) store { return ofEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})) }},
+		{stores.Redis, 50, 3 * time.Second, func(t *testing.T) stores.Store { return stores.OfRedis(testbed.StartRedis(t, nil)) }},
+		{stores.Sentinel, 10, 3 * time.Second, func(t *testing.T) stores.Store { return stores.OfSentinel(testbed.StartSentinel(t, nil), 0) }},
+		{stores.Cluster, 10, 3 * time.Second, func(t *testing.T) stores.Store { return stores.OfCluster(testbed.StartCluster(t, nil), 0) }},
+		{stores.Etcd, 50, 3 * time.Second, func(t *testing.T) stores.Store { return stores.OfEtcd(testbed.StartEtcd(t, nil)) }},
+		{"etcd 3", 10, 4 * time.Second, func(t *testing.T) stores.Store {
+			return stores.OfEtcd(testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3}))
+		}},
 	} {
 		t.Run(c.kind, func(t *testing.T) { thousandMembers(t, c.servers(t), c.each, c.ttl) })
 	}
 }
 
-func thousandMembers(t *testing.T, s store, each int, ttl time.Duration) {
+func thousandMembers(t *testing.T, s stores.Store, each int, ttl time.Duration) {
 	const processes = 20
 	n := processes * each
 	p := open(t, s, ttl, nil)
 	w := watch(t, p)
-	network, sent := newNetwork(t), &calls{}
+	network, sent := newNetwork(t), &stores.Calls{}
 
 	began := time.Now()
-	list, took := crowd(t, s, processes, each, ttl, &route{network, sent})
-	all, requests := time.Since(began), float64(sent.n.Load())/float64(n)
+	list, took := crowd(t, s, processes, each, ttl, &stores.Route{Network: network, Calls: sent})
+	all, requests := time.Since(began), float64(sent.Sent())/float64(n)
 	seen := w.settles(t, n)
 	for _, q := range list {
 		wait(t, "every process sees all", func() bool {
@@ -59,7 +62,7 @@ func thousandMembers(t *testing.T, s store, each int, ttl time.Duration) {
 	if !doubts(views, membership.ErrVanished) {
 		t.Error("no view says that members have vanished")
 	}
-	late := p.leases.Capabilities().ExpiryLate
+	late := p.Leases().Capabilities().ExpiryLate
 	// The first view that tells of it comes when the first that vanished have been judged.
 	if d, least := none.at.Sub(first.at), ttl/2-min(ttl/8, time.Second)-noted; d < least {
 		t.Errorf("all were gone %v after the first, want %v", d, least)
@@ -69,14 +72,14 @@ func thousandMembers(t *testing.T, s store, each int, ttl time.Duration) {
 	}
 	t.Logf("the first had vanished %v after the cut, none was shown after %v", round(first.at.Sub(cut)), round(none.at.Sub(cut)))
 
-	before := sent.n.Load()
+	before := sent.Sent()
 	network.Heal()
 	healed := time.Now()
 	back := w.settles(t, n)
-	d, most := back.at.Sub(healed), 2*s.rejoins(ttl)
+	d, most := back.at.Sub(healed), 2*rejoins(s, ttl)
 	if d > most+slack {
 		t.Errorf("all were back after %v, want %v", d, most)
 	}
 	t.Logf("all were back %v after the network (bound %v) with %.1f requests each; ends %v",
-		round(d), most, float64(sent.n.Load()-before)/float64(n), causes(list...))
+		round(d), most, float64(sent.Sent()-before)/float64(n), causes(list...))
 }

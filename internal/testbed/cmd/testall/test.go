@@ -19,9 +19,12 @@ const (
 	// under the race detector.
 	exactPrefix = "TestExact"
 
-	// testbedModule is the module whose suites start servers of their own. They wait more than they
-	// work, so two run at a time, and no more on a larger machine.
+	// testbedModule is the module whose suites start servers of their own.
 	testbedModule = "internal/testbed"
+
+	// atATime is how many suites and programs that start servers run at a time, also on a larger machine:
+	// they wait more than they work.
+	atATime = "3"
 )
 
 // pass is one run of go test over one module.
@@ -45,11 +48,8 @@ func testAll(ctx context.Context, root string, modules []string) error {
 			}
 		}
 		common := []string{"-timeout", testTimeout}
-		switch module {
-		case testbedModule:
-			common = append(common, "-p", "2")
-		case groupsModule: // programs wait even more
-			common = append(common, "-p", "3")
+		if module == testbedModule || module == groupsModule {
+			common = append(common, "-p", atATime)
 		}
 		race := slices.Concat(common, []string{"-race", "-shuffle=on", "-skip", "^" + exactPrefix, "./..."})
 		passes = append(passes, goTest(ctx, rep, dir, module, "race", race))
