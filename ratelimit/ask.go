@@ -10,7 +10,8 @@ import (
 const maxAbandoned = 64
 
 // ask puts one op to the engine and waits for the answer until by. It does not rely on the engine to keep
-// its deadline: a call that overruns is abandoned, and Close waits for it.
+// its deadline: a call that overruns is abandoned, and Close waits for it. The second goroutine that this
+// takes is saved for a call that nobody can cancel, where the engine is known to keep deadlines.
 func (l *Limiter) ask(ctx context.Context, by time.Time, op *Op) (Decision, error) {
 	if err := ctx.Err(); err != nil {
 		return Decision{}, err
@@ -27,8 +28,15 @@ func (l *Limiter) ask(ctx context.Context, by time.Time, op *Op) (Decision, erro
 	l.calls.Add(1)
 	l.mu.RUnlock()
 
-	c := &call{ops: [1]Op{*op}, done: make(chan struct{})}
+	c := &call{ops: [1]Op{*op}}
 	limit, cancel := context.WithDeadline(context.WithoutCancel(ctx), by)
+	if l.prompt && ctx.Done() == nil {
+		defer l.calls.Done()
+		defer cancel()
+		l.backend.Apply(limit, c.ops[:], c.out[:])
+		return c.result(ctx)
+	}
+	c.done = make(chan struct{})
 	go func() {
 		defer l.calls.Done()
 		defer cancel()

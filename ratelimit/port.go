@@ -32,8 +32,9 @@ type Local interface {
 
 // Capabilities says how an engine decides.
 type Capabilities struct {
-	Clock bool // it decides by one clock for all processes; without it each decides by its own
-	Block bool // it is too slow to be asked for each call: limiters take allowances
+	Clock  bool // it decides by one clock for all processes; without it each decides by its own
+	Block  bool // it is too slow to be asked for each call: limiters take allowances
+	Prompt bool // calls return by the deadline of their ctx, whatever the network does
 }
 
 // OpKind tells ops apart.

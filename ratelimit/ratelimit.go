@@ -16,6 +16,7 @@ import (
 type Limiter struct {
 	backend Backend
 	local   Local // the backend, if it is in this process
+	prompt  bool  // the backend keeps deadlines
 	opt     Options
 	force   atomic.Pointer[policy]
 
@@ -80,7 +81,7 @@ func New(b Backend, p *Policy, o *Options) (*Limiter, error) {
 		a, _ := (&Allowance{}).withDefaults()
 		opt.Allowance = &a
 	}
-	l := &Limiter{backend: b, opt: opt}
+	l := &Limiter{backend: b, opt: opt, prompt: b.Capabilities().Prompt}
 	if l.local, _ = b.(Local); l.local != nil {
 		l.opt.Allowance = nil // nothing is faster than the engine
 	}
