@@ -25,27 +25,27 @@ func (l *Limiter) ask(ctx context.Context, by time.Time, op *Op) (Decision, erro
 		l.mu.RUnlock()
 		return Decision{}, fmt.Errorf("%w: too many calls have not returned", ErrUnavailable)
 	}
-	l.calls.Add(1)
+	l.running.Add()
 	l.mu.RUnlock()
 
 	c := &call{ops: [1]Op{*op}}
 	limit, cancel := context.WithDeadline(context.WithoutCancel(ctx), by)
 	if l.prompt && ctx.Done() == nil {
-		defer l.calls.Done()
+		defer l.running.Done()
 		defer cancel()
 		l.backend.Apply(limit, c.ops[:], c.out[:])
 		return c.result(ctx)
 	}
 	c.done = make(chan struct{})
-	go func() {
-		defer l.calls.Done()
+	l.workers.Run(func() {
+		defer l.running.Done()
 		defer cancel()
 		l.backend.Apply(limit, c.ops[:], c.out[:])
 		close(c.done)
 		if c.left.Swap(true) { // the caller left first, and counted this call
 			l.abandoned.Add(-1)
 		}
-	}()
+	})
 	select {
 	case <-c.done:
 		return c.result(ctx)
@@ -85,11 +85,9 @@ func (l *Limiter) background(f func(ctx context.Context) error) {
 	if l.closed.Load() {
 		return
 	}
-	l.calls.Add(1)
-	go func() {
-		defer l.calls.Done()
+	l.running.Go(func() {
 		if err := f(l.life); err != nil && l.life.Err() == nil {
 			l.failed(Info{Err: err})
 		}
-	}()
+	})
 }

@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/concord-go/concord/internal/workers"
 )
 
 // Limiter decides for each key whether a call may go on under a policy. Its methods may be called by
@@ -24,8 +27,9 @@ type Limiter struct {
 	life     context.Context
 	end      context.CancelFunc
 
-	abandoned atomic.Int64 // calls that were given up and have not returned
-	calls     sync.WaitGroup
+	abandoned atomic.Int64  // calls that were given up and have not returned
+	running   workers.Group // calls to the engine, and what goes on in the background
+	workers   workers.Pool
 	mu        sync.RWMutex // calls begin under it
 	closed    atomic.Bool
 }
@@ -98,29 +102,15 @@ func New(b Backend, p *Policy, o *Options) (*Limiter, error) {
 // and returns when nothing runs any more, or with the error of ctx. Further calls of Close wait again.
 func (l *Limiter) Close(ctx context.Context) error {
 	l.mu.Lock()
-	first := !l.closed.Swap(true)
-	if first {
-		l.calls.Add(1)
+	if !l.closed.Swap(true) {
+		l.running.Go(func() { l.giveUp(l.force.Load()) })
 	}
 	l.mu.Unlock()
 	l.end()
-	if first {
-		go func() {
-			defer l.calls.Done()
-			l.giveUp(l.force.Load())
-		}()
+	if err := cmp.Or(l.running.Wait(ctx), l.workers.Close(ctx)); err != nil {
+		return fmt.Errorf("ratelimit: close: calls to the engine have not returned: %w", err)
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		l.calls.Wait()
-	}()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("ratelimit: close: calls to the engine have not returned: %w", ctx.Err())
-	}
+	return nil
 }
 
 // giveUp gives back what was taken ahead under a policy.

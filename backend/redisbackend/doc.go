@@ -36,7 +36,8 @@
 // times are taken from the server's clock; those of clients do not matter. A renewal carries up to
 // 100 claims.
 //
-// A decision about a rate limit is one request, too, and several at once are one for each node.
+// A decision about a rate limit is one request, too, and several at once are one for each node. With
+// Options.CoalesceLimits, calls of many goroutines share requests, up to 128 ops in one.
 //
 // Messages are hints. One connection for them is opened when a claim of this backend has to wait
 // for the first time, and dropped 30 s after the last one is watched. While it is broken, waiters

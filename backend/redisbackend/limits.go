@@ -8,9 +8,20 @@ import (
 
 // limits is the port of package ratelimit. The server decides in a script and by its clock; what is left
 // and when to come back is computed here, from the state that the script found.
-type limits struct{ b *Backend }
+type limits struct {
+	b     *Backend
+	lanes *lanes // nil: every call has requests of its own
+}
 
 var _ ratelimit.Backend = (*limits)(nil)
+
+func newLimits(b *Backend) *limits {
+	l := &limits{b: b}
+	if b.opt.CoalesceLimits {
+		l.lanes = newLanes(l)
+	}
+	return l
+}
 
 const (
 	verbLimit = "rate limit"
@@ -21,10 +32,13 @@ const (
 )
 
 // Capabilities implements [ratelimit.Backend].
-func (l *limits) Capabilities() ratelimit.Capabilities { return ratelimit.Capabilities{Clock: true} }
+func (l *limits) Capabilities() ratelimit.Capabilities {
+	return ratelimit.Capabilities{Clock: true, Prompt: prompt(l.b.client)}
+}
 
-// Apply implements [ratelimit.Backend]. Several ops are sent in one request to each node. Nothing is sent
-// twice, unless the server has said that it did not execute it.
+// Apply implements [ratelimit.Backend]. Several ops are sent in one request to each node, with those of
+// other calls where calls share requests. Nothing is sent twice, unless the server has said that it did not
+// execute it.
 func (l *limits) Apply(ctx context.Context, ops []ratelimit.Op, out []ratelimit.Outcome) {
 	if err := l.b.ready(ctx, verbLimit); err != nil {
 		for i := range out {
@@ -32,7 +46,7 @@ func (l *limits) Apply(ctx context.Context, ops []ratelimit.Op, out []ratelimit.
 		}
 		return
 	}
-	if len(ops) > 1 {
+	if len(ops) > 1 || l.lanes != nil {
 		l.batch(ctx, ops, out)
 		return
 	}

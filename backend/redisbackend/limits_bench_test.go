@@ -3,7 +3,9 @@ package redisbackend_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -52,7 +54,12 @@ func BenchmarkLimit(b *testing.B) {
 	}
 	open := ratelimit.Limit{Name: "open", N: 1_000_000, Per: time.Second, Burst: 1 << 30}
 	shut := ratelimit.Limit{Name: "shut", N: 1, Per: 300 * 24 * time.Hour}
-	ask := func(key string, p *ratelimit.Policy) func() {
+	sharing, err := redisbackend.New(client, &redisbackend.Options{Prefix: prefix, CoalesceLimits: true})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = sharing.Close(context.Background()) }()
+	askOf := func(be *redisbackend.Backend, key string, p *ratelimit.Policy) func() {
 		return func() {
 			var out [1]ratelimit.Outcome
 			be.Limits().Apply(ctx, []ratelimit.Op{{Kind: ratelimit.OpTake, Key: key, Policy: p, N: 1}}, out[:])
@@ -61,6 +68,7 @@ func BenchmarkLimit(b *testing.B) {
 			}
 		}
 	}
+	ask := func(key string, p *ratelimit.Policy) func() { return askOf(be, key, p) }
 	run := func(s *redis.Script, args ...any) func() {
 		return func() {
 			if err := s.Run(ctx, client, []string{prefix + ":bench"}, args...).Err(); err != nil {
@@ -75,6 +83,7 @@ func BenchmarkLimit(b *testing.B) {
 		{"trivial", run(trivial)},
 		{"float", run(floatBucket, 1<<30, 1_000_000, 1, 1)},
 		{"allowed", ask("allowed", policy(open))},
+		{"sharing", askOf(sharing, "allowed", policy(open))},
 		{"refused", ask("refused", policy(shut))},
 		{"two", ask("two", policy(open, ratelimit.Limit{Name: "window", N: 1 << 40, Per: time.Hour, Algorithm: ratelimit.FixedWindow}))},
 		{"strict", ask("strict", policy(ratelimit.Limit{Name: "window", N: 1 << 40, Per: time.Hour, Algorithm: ratelimit.StrictWindow}))},
@@ -100,6 +109,88 @@ func BenchmarkLimit(b *testing.B) {
 		b.ReportMetric(quiet[i], t.name+"-ns")
 		if i >= 2 {
 			b.ReportMetric(quiet[i]/quiet[1], t.name+"/float")
+		}
+	}
+}
+
+// BenchmarkLimitConcurrent is how many decisions a process makes per second while many goroutines ask, each
+// for a key of its own or all for one: by the usual script, and by ours with a request for each call and
+// with shared ones, and with these by Limiter.Allow. They take turns; x-NAME is how many times NAME's rate
+// shared requests have.
+func BenchmarkLimitConcurrent(b *testing.B) {
+	client, prefix := testClient(b)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+	defer cancel()
+	p, err := ratelimit.NewPolicy(ratelimit.Limit{Name: "open", N: 1_000_000, Per: time.Second, Burst: 1 << 30})
+	if err != nil {
+		b.Fatal(err)
+	}
+	port := func(share bool) ratelimit.Backend {
+		be, err := redisbackend.New(client, &redisbackend.Options{Prefix: prefix, CoalesceLimits: share})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { _ = be.Close(context.Background()) })
+		return be.Limits()
+	}
+	ours := func(limits ratelimit.Backend) func(key string) error {
+		return func(key string) error {
+			var out [1]ratelimit.Outcome
+			limits.Apply(ctx, []ratelimit.Op{{Kind: ratelimit.OpTake, Key: key, Policy: p, N: 1}}, out[:])
+			return out[0].Err
+		}
+	}
+	front, err := ratelimit.New(port(true), p, &ratelimit.Options{Timeout: 10 * time.Second})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = front.Close(context.Background()) })
+	names := []string{"float", "own", "shared", "allow"}
+	asks := []func(key string) error{
+		func(key string) error {
+			return floatBucket.Run(ctx, client, []string{prefix + ":" + key}, 1<<30, 1_000_000, 1, 1).Err()
+		},
+		ours(port(false)),
+		ours(port(true)),
+		func(key string) error { _, err := front.Allow(ctx, key); return err },
+	}
+	for _, keys := range []string{"distinct", "one"} {
+		for _, goroutines := range []int{1, 8, 64, 256} {
+			b.Run(fmt.Sprint(keys, "/", goroutines), func(b *testing.B) {
+				each := max(16, 64/goroutines)
+				spent := make([][]time.Duration, len(asks))
+				for b.Loop() {
+					for _, i := range rand.Perm(len(asks)) { // a turn alone runs faster or slower after certain others
+						ask := asks[i]
+						var all sync.WaitGroup
+						start := time.Now()
+						for g := range goroutines {
+							key := "k"
+							if keys == "distinct" {
+								key = fmt.Sprint("k", g)
+							}
+							all.Go(func() {
+								for range each {
+									if err := ask(key); err != nil {
+										b.Error(err)
+									}
+								}
+							})
+						}
+						all.Wait()
+						spent[i] = append(spent[i], time.Since(start))
+					}
+				}
+				rates := make([]float64, len(asks))
+				for i, s := range spent {
+					slices.Sort(s)
+					rates[i] = float64(goroutines*each) / s[len(s)/2].Seconds()
+					b.ReportMetric(rates[i], names[i]+"/s")
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(rates[2]/rates[0], "x-float")
+				b.ReportMetric(rates[2]/rates[1], "x-own")
+			})
 		}
 	}
 }

@@ -72,7 +72,7 @@ func (p *pipes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.Proces
 // changedTo returns a policy as it comes into force after another.
 func changedTo(t *testing.T, from, to *ratelimit.Policy, how ratelimit.Migration, version int64) *ratelimit.Policy {
 	t.Helper()
-	l, err := ratelimit.New(&limits{}, from, nil)
+	l, err := ratelimit.New(&limits{b: &Backend{}}, from, nil)
 	if err == nil {
 		err = l.SetPolicy(to, how, version)
 	}

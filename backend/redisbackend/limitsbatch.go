@@ -2,6 +2,7 @@ package redisbackend
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/redis/go-redis/v9"
@@ -16,13 +17,14 @@ const maxPipeline = 128
 type asked struct {
 	*question
 	out *ratelimit.Outcome
+	by  *limitCall // whose it is, where calls share a request
 }
 
 // batch sorts ops by the node that keeps their keys, and asks all nodes at the same time.
 func (l *limits) batch(ctx context.Context, ops []ratelimit.Op, out []ratelimit.Outcome) {
 	list := make([]asked, len(ops))
 	for i := range ops {
-		list[i] = asked{newQuestion(l.b.names, &ops[i]), &out[i]}
+		list[i] = asked{question: newQuestion(l.b.names, &ops[i]), out: &out[i]}
 	}
 	if l.b.cluster != nil {
 		l.spread(ctx, list)
@@ -35,7 +37,7 @@ func (l *limits) batch(ctx context.Context, ops []ratelimit.Op, out []ratelimit.
 		}
 		return
 	}
-	l.pipelines(ctx, node, list)
+	l.send(ctx, node, list)
 }
 
 // spread is batch in a cluster.
@@ -52,9 +54,22 @@ func (l *limits) spread(ctx context.Context, list []asked) {
 	}
 	var all sync.WaitGroup
 	for node, list := range nodes {
-		all.Go(func() { l.pipelines(ctx, node, list) })
+		if len(nodes) == 1 {
+			l.send(ctx, node, list)
+		} else {
+			all.Go(func() { l.send(ctx, node, list) })
+		}
 	}
 	all.Wait()
+}
+
+// send asks one node.
+func (l *limits) send(ctx context.Context, node pipeliner, list []asked) {
+	if l.lanes != nil {
+		l.lanes.ask(ctx, node, list)
+	} else {
+		l.pipelines(ctx, node, list)
+	}
 }
 
 // pipelines asks one node, in as many requests as it takes.
@@ -66,13 +81,32 @@ func (l *limits) pipelines(ctx context.Context, node pipeliner, list []asked) {
 	}
 }
 
-// pipeline asks one node in one request. What it says that it has not executed is asked again, unless a
-// later op on the same key was executed: then it would come out of order.
+// pipeline asks one node in one request. What it says that it has not executed is asked again in the next
+// one, or where else the library finds it.
 func (l *limits) pipeline(ctx context.Context, node pipeliner, list []asked) {
+	var unknown, moved bool
+	for range migrations {
+		if list, unknown, moved = l.request(ctx, node, list, unknown); len(list) < 2 || moved {
+			break
+		}
+	}
+	for _, a := range list {
+		*a.out = l.settle(ctx, a.question)
+	}
+}
+
+// request returns those that have to be asked again, and whether the node does not know a script, or keeps
+// a key no more. load sends the scripts along.
+func (l *limits) request(ctx context.Context, node pipeliner, list []asked, load bool) (again []asked, unknown, moved bool) {
 	pipe := node.Pipeline()
 	commands := make([]command, len(list))
+	var loaded []*script
 	for i, a := range list {
 		a.args[0], a.args[1] = argEvalSha, a.script.digest
+		if load && !slices.Contains(loaded, a.script) {
+			a.args[0], a.args[1] = argEval, a.script.source
+			loaded = append(loaded, a.script)
+		}
 		commands[i] = command{redis.NewCmd(ctx, a.args...)}
 		_ = pipe.Process(ctx, commands[i]) // only queues
 	}
@@ -81,10 +115,8 @@ func (l *limits) pipeline(ctx context.Context, node pipeliner, list []asked) {
 		l.b.lookAgain(ctx, failed)
 	}
 
-	again := make([]bool, len(list))
-	later := map[string]bool{} // keys of which a later op was or may have been executed
-	for i := len(list) - 1; i >= 0; i-- {
-		a := list[i]
+	due := make([]bool, len(list))
+	for i, a := range list {
 		reply, err := commands[i].Result()
 		if err == nil && reply == nil {
 			err = failed
@@ -93,27 +125,47 @@ func (l *limits) pipeline(ctx context.Context, node pipeliner, list []asked) {
 		done := false
 		switch {
 		case err == nil:
-			if d, done, err = a.answer(reply); err == nil && !done {
-				again[i] = true
-			}
-		case redis.HasErrorPrefix(err, "NOSCRIPT"), redis.HasErrorPrefix(err, "MOVED"), redis.HasErrorPrefix(err, "ASK"):
-			again[i], err = true, nil
+			d, done, err = a.answer(reply)
+		case redis.HasErrorPrefix(err, "NOSCRIPT"):
+			unknown, err = true, nil
+		case redis.HasErrorPrefix(err, "MOVED"), redis.HasErrorPrefix(err, "ASK"):
+			moved, err = true, nil
 		default:
 			err = l.b.explain(err)
 		}
-		if again[i] && later[a.name] {
-			again[i], err = false, errOvertaken
-		} else if !again[i] {
-			later[a.name] = true
-		}
-		if err != nil {
-			err = fail(ctx, verbLimit, err)
-		}
-		*a.out = ratelimit.Outcome{Decision: d, Err: err}
-	}
-	for i, a := range list {
-		if again[i] {
-			*a.out = l.settle(ctx, a.question)
+		switch {
+		case err != nil:
+			*a.out = ratelimit.Outcome{Err: fail(ctx, verbLimit, err)}
+		case done:
+			*a.out = ratelimit.Outcome{Decision: d}
+		default:
+			due[i] = true
 		}
 	}
+	return inTurn(ctx, list, due), unknown, moved
+}
+
+// inTurn returns what is due again. A question after which a later one of the same caller on the same key
+// was or may have been executed is not: it would come out of order.
+func inTurn(ctx context.Context, list []asked, due []bool) (again []asked) {
+	if !slices.Contains(due, true) {
+		return nil
+	}
+	type turn struct {
+		by   *limitCall
+		name string
+	}
+	later := map[turn]bool{}
+	for i, a := range slices.Backward(list) {
+		switch t := (turn{a.by, a.name}); {
+		case !due[i]:
+			later[t] = true
+		case later[t]:
+			*a.out = ratelimit.Outcome{Err: fail(ctx, verbLimit, errOvertaken)}
+		default:
+			again = append(again, a)
+		}
+	}
+	slices.Reverse(again)
+	return again
 }

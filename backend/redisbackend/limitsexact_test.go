@@ -90,7 +90,7 @@ func family(t *testing.T, r *rand.Rand) []*ratelimit.Policy {
 		return list
 	}
 	list = append(list, randomPolicy(r, kind))
-	l, err := ratelimit.New(&limits{}, list[0], nil)
+	l, err := ratelimit.New(&limits{b: &Backend{}}, list[0], nil)
 	if err != nil {
 		t.Fatal(err)
 	}

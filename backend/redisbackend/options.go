@@ -40,6 +40,15 @@ type Options struct {
 	// A holder that was paused for longer is then no longer refused, so it must be far above any
 	// pause to be survived. Default 0: marks live for ever, about 150 bytes for each resource.
 	FenceRetention time.Duration
+
+	// CoalesceLimits lets calls about rate limits that come at the same time share requests. A call that
+	// finds fewer than four under way to its node goes at once by itself; those that come later leave
+	// together with the next, up to 128 ops in one. Dozens of goroutines and more then get 1.5 to 2
+	// times the decisions out of a server, over four connections. The price: while four requests hang,
+	// all further calls wait behind them, each until its ctx ends. Up to 4096 ops wait for a node; calls
+	// beyond that fail at once, as unavailable. The client must have the method Pipeline. Default off:
+	// each call has requests of its own.
+	CoalesceLimits bool
 }
 
 func (o *Options) withDefaults() Options {

@@ -85,7 +85,7 @@ func New(client Client, o *Options) (*Backend, error) {
 	b.makeSites(procName(proc))
 	b.leases = &leases{b}
 	b.marks = newMarks(b)
-	b.limits = &limits{b}
+	b.limits = newLimits(b)
 	b.guard = &Guard{b}
 	return b, nil
 }
@@ -107,8 +107,8 @@ func validateClient(client Client, o *Options) error {
 		}
 	case pipeliner:
 	default:
-		if o.WaitReplicas > 0 {
-			return &InvalidError{Field: "client", Problem: "must have the method Pipeline for WaitReplicas"}
+		if o.WaitReplicas > 0 || o.CoalesceLimits {
+			return &InvalidError{Field: "client", Problem: "must have the method Pipeline for WaitReplicas and CoalesceLimits"}
 		}
 	}
 	return nil

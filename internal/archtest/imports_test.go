@@ -169,7 +169,7 @@ func TestImportRule(t *testing.T) {
 		"lock: context fmt concord/fence concord/lease concord/internal/claim golang.org/x/sync/semaphore",
 		"election: concord/fence concord/lease",
 		"membership: concord/lease",
-		"ratelimit: concord/fence",
+		"ratelimit: concord/fence concord/internal/workers",
 		"fence: errors concord/internal/clock",
 		"hashring: math/bits",
 		"lock/internal/queue: concord/lease",

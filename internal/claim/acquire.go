@@ -30,7 +30,7 @@ func (k *Keeper) Acquire(ctx context.Context, w Wish) (*Hold, error) {
 	if err := k.enter(); err != nil {
 		return nil, err
 	}
-	defer k.running.done()
+	defer k.running.Done()
 	if w.local() {
 		if err := k.gates.enter(ctx, k.closing, w.Key); err != nil {
 			return nil, err
@@ -43,7 +43,7 @@ func (k *Keeper) Acquire(ctx context.Context, w Wish) (*Hold, error) {
 	if err := h.obtain(ctx); err != nil {
 		h.cancel(err)
 		if h.placed {
-			k.running.goes(func() { k.clean(h, false) })
+			k.running.Go(func() { k.clean(h, false) })
 		} else {
 			h.stop()
 		}

@@ -20,7 +20,7 @@ func (k *Keeper) AcquireAll(ctx context.Context, wishes []Wish) (holds []*Hold, 
 	if err := k.enter(); err != nil {
 		return nil, -1, err
 	}
-	defer k.running.done()
+	defer k.running.Done()
 	g := &several{keeper: k, signal: make(chan struct{}, 1)}
 	for _, w := range wishes {
 		h := k.newHold(ctx, w)
@@ -148,10 +148,10 @@ func (g *several) giveUp(reason error) {
 		h.mu.Unlock()
 		switch {
 		case begun:
-			k.running.goes(func() { _ = h.Release(context.WithoutCancel(h.ctx)) }) // what fails is reported by Events.Cleaned
+			k.running.Go(func() { _ = h.Release(context.WithoutCancel(h.ctx)) }) // what fails is reported by Events.Cleaned
 		case h.placed:
 			h.cancel(reason)
-			k.running.goes(func() { k.clean(h, false) })
+			k.running.Go(func() { k.clean(h, false) })
 		default:
 			h.cancel(reason)
 			h.stop()

@@ -66,9 +66,9 @@ func call[T any](ctx context.Context, k *Keeper, timeout time.Duration, l lane, 
 	}
 	done := make(chan answer[T], 1)
 	var gaveUp atomic.Bool
-	k.running.add()
-	k.workers.run(func() {
-		defer k.running.done()
+	k.running.Add()
+	k.workers.Run(func() {
+		defer k.running.Done()
 		v, err := f(callCtx)
 		done <- answer[T]{v, err}
 		if gaveUp.Swap(true) { // the caller left first and counted this call

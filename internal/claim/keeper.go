@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/workers"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -46,10 +47,10 @@ type Keeper struct {
 	opt     Options
 	prompt  bool // the engine keeps deadlines
 	calls   calls
-	workers workers
+	workers workers.Pool
 	gates   gates
 
-	running group         // every goroutine and every operation in progress
+	running workers.Group // every goroutine and every operation in progress
 	closing chan struct{} // closed when Close begins
 	wake    chan struct{} // the renewal loop should look again
 
@@ -84,7 +85,7 @@ func Ask[T any](ctx context.Context, k *Keeper, f func(context.Context) (T, erro
 	if err := k.enter(); err != nil {
 		return none, err
 	}
-	defer k.running.done()
+	defer k.running.Done()
 	start := time.Now()
 	for {
 		v, err := call(ctx, k, attemptTimeout(k.opt.TTL), ordinary, f)
@@ -104,7 +105,7 @@ func (k *Keeper) enter() error {
 	if k.closed {
 		return lease.ErrClosed
 	}
-	k.running.add()
+	k.running.Add()
 	return nil
 }
 
@@ -114,7 +115,7 @@ func (k *Keeper) Go(f func()) error {
 		return err
 	}
 	go func() {
-		defer k.running.done()
+		defer k.running.Done()
 		f()
 	}()
 	return nil
@@ -148,7 +149,7 @@ func (k *Keeper) adopt(h *Hold) error {
 		now := time.Now()
 		k.ticked.Store(&now)
 		k.look = now // it begins with a look
-		k.running.goes(k.loop)
+		k.running.Go(k.loop)
 	}
 	if h.due.Before(k.look) {
 		k.nudge()
@@ -188,11 +189,11 @@ func (k *Keeper) Close(ctx context.Context) error {
 		k.closed = true
 		close(k.closing)
 		holds := k.holds.drain()
-		k.running.goes(func() { k.releaseAll(holds) })
+		k.running.Go(func() { k.releaseAll(holds) })
 	}
 	k.mu.Unlock()
 
-	if err := cmp.Or(k.running.wait(ctx), k.workers.close(ctx)); err != nil {
+	if err := cmp.Or(k.running.Wait(ctx), k.workers.Close(ctx)); err != nil {
 		return fmt.Errorf("%d calls to the engine have not returned: %w", k.calls.left(), err)
 	}
 	return nil

@@ -55,7 +55,7 @@ func (h *Hold) expire() {
 func (h *Hold) outstay() {
 	k := h.keeper
 	h.lose(lease.Expired, "held for MaxHold", nil)
-	k.running.goes(func() { h.finish(context.WithoutCancel(h.ctx), true) })
+	k.running.Go(func() { h.finish(context.WithoutCancel(h.ctx), true) })
 }
 
 // leave ends the hold's context because somebody asked the holder to go. The claim itself is kept

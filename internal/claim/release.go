@@ -36,8 +36,8 @@ func (h *Hold) finish(ctx context.Context, unclean bool) {
 
 func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 	k := h.keeper
-	k.running.add() // also while the Keeper closes: it waits for this
-	defer k.running.done()
+	k.running.Add() // also while the Keeper closes: it waits for this
+	defer k.running.Done()
 	h.mu.Lock()
 	resigned := h.state == holding && h.loss == nil
 	if h.state == holding {
@@ -74,7 +74,7 @@ func (h *Hold) letGo(ctx context.Context, unclean bool) error {
 		}
 		pause := backoff(h.claim.TTL)
 		if time.Now().Add(pause).After(bound) {
-			k.running.goes(func() { k.clean(h, unclean) })
+			k.running.Go(func() { k.clean(h, unclean) })
 			return fmt.Errorf("%w: %w", lease.ErrUncertain, err)
 		}
 		time.Sleep(pause)

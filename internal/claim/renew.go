@@ -43,7 +43,7 @@ func (k *Keeper) renewDue(now time.Time) time.Duration {
 		// Each batch sets the next due time when it has its answers.
 		batch := k.holds.take(now.Add(k.opt.TTL/30), now.Add(never))
 		for chunk := range slices.Chunk(batch, maxBatch) {
-			k.running.goes(func() { k.renew(chunk) })
+			k.running.Go(func() { k.renew(chunk) })
 		}
 	}
 	wait := tickEvery

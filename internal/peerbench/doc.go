@@ -30,6 +30,14 @@
 // A turn ends after a number of hand-offs, or after a second, so wins-max/min is coarse for those that
 // are slow. BenchmarkHandOff fails when two contenders are inside of a lock at once.
 //
+// # Limits that processes share
+//
+// BenchmarkSharedLimit compares decisions about limits on Redis with redis_rate, whose decision is one
+// script too: in floating point, of one limit, without a bound in time and without noticing that a context
+// is cancelled. Concord is there as it is, with requests that calls share, and with allowances. The units are
+// those of a turn: NAME-decisions/s of all goroutines, NAME-ns/decision as one of them sees it, and
+// NAME-x-redis_rate, NAME's rate over that of redis_rate.
+//
 // # What surrounds a call
 //
 // BenchmarkRetry, BenchmarkBreaker and BenchmarkRateLimit need no server. They compare what it costs to
