@@ -2,6 +2,8 @@ package ratelimit_test
 
 import (
 	"context"
+	"fmt"
+	"runtime"
 	"strconv"
 	"testing"
 	"time"
@@ -72,5 +74,27 @@ func BenchmarkHandle(b *testing.B) {
 		if !h.Allow() {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// BenchmarkTableMemory reports what a key of 16 bytes takes in memory, the key included.
+func BenchmarkTableMemory(b *testing.B) {
+	for a := ratelimit.TokenBucket; a <= ratelimit.StrictWindow; a++ {
+		b.Run(a.String(), func(b *testing.B) {
+			const n = 100_000
+			p := policy(b, ratelimit.Limit{Name: "l", N: 1000, Per: time.Hour, Algorithm: a})
+			var grown int64
+			for b.Loop() {
+				before := heap()
+				table := ratelimit.NewTable(1 << 20)
+				for i := range n {
+					table.Decide(ratelimit.Op{Kind: ratelimit.OpTake, Key: fmt.Sprintf("user/%011d", i), Policy: p, N: 1})
+				}
+				grown = heap() - before
+				runtime.KeepAlive(table)
+			}
+			b.ReportMetric(float64(grown)/n, "B/key")
+			b.ReportMetric(0, "ns/op")
+		})
 	}
 }
