@@ -53,6 +53,7 @@ func TestLimitsAfterScriptFlush(t *testing.T) {
 func TestOvertakenOp(t *testing.T) {
 	be, _, client := counted(t)
 	p := hourly(t, ratelimit.TokenBucket, 100)
+	decide(t, be, take(p, "other", 1)) // loads the script
 	var h pipes
 	h.instead = func(cmds []redis.Cmder, next func([]redis.Cmder) error) error {
 		cmds[0].SetErr(serverError("NOSCRIPT No matching script"))

@@ -3,7 +3,7 @@ package conformance
 import (
 	"testing"
 
-	"go.uber.org/goleak"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { suite.Main(m, "", nil) }

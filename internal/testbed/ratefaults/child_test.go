@@ -116,11 +116,17 @@ func call() error {
 }
 
 // callFor calls for a key until ctx ends, or so many times. A caller that the engine lets through calls
-// again at once.
+// again at once. Every other call could be cancelled, and is not: those are made in another way.
 func callFor(ctx context.Context, b *book, l *ratelimit.Limiter, key string, calls int) {
+	cancellable, cancel := context.WithCancel(context.Background())
+	defer cancel()
 	for i := 0; (calls == 0 || i < calls) && ctx.Err() == nil; i++ {
+		with := cancellable
+		if i%2 == 0 {
+			with = context.Background()
+		}
 		from := time.Now()
-		d, err := l.Allow(context.Background(), key)
+		d, err := l.Allow(with, key)
 		if err != nil {
 			fmt.Println("error", err)
 			return
