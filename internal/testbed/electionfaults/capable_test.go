@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -15,8 +16,8 @@ func announces(c lease.Capabilities) bool  { return c.Announce }
 func can(t *testing.T, s stores.Store, what func(lease.Capabilities) bool) bool {
 	t.Helper()
 	n, err := stores.Connect(s, nil)
-	must(t, err)
-	ends(t, n.End)
+	suite.Must(t, err)
+	suite.Ends(t, n.End)
 	return what(n.Leases().Capabilities())
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed/child"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // A candidate in a process of its own.
@@ -101,6 +102,6 @@ func startLeader(t *testing.T, s stores.Store, ttl, windUp time.Duration) (*chil
 	t.Helper()
 	c := child.Start(t, roleCandidate, storeEnv+"="+s.Encode(), ttlEnv+"="+ttl.String(), windUpEnv+"="+windUp.String())
 	term, err := strconv.ParseUint(c.Says("leads"), 10, 64)
-	must(t, err)
+	suite.Must(t, err)
 	return c, election.Term(term)
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/concord-go/concord/backend/memorybackend"
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/fence"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // reign is one term as its leader witnessed it. The leader notes the time and then looks whether its
@@ -41,7 +42,7 @@ func newChronicle(t testing.TB) *chronicle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ends(t, be.Close)
+	suite.Ends(t, be.Close)
 	return &chronicle{guard: be.Guard()}
 }
 
@@ -119,7 +120,7 @@ func (c *chronicle) last() (last reign) {
 // after waits for a leader that began after an instant, and leads.
 func (c *chronicle) after(t testing.TB, since time.Time) (found reign) {
 	t.Helper()
-	wait(t, "somebody leads", func() bool {
+	suite.Wait(t, "somebody leads", func() bool {
 		found = c.last()
 		return found.began.After(since) && found.ended.IsZero()
 	})
@@ -135,7 +136,7 @@ func (c *chronicle) led(t testing.TB) reign {
 // over waits until the term of a reign has ended, and returns it then.
 func (c *chronicle) over(t testing.TB, term election.Term) (found reign) {
 	t.Helper()
-	wait(t, "the term ends", func() bool {
+	suite.Wait(t, "the term ends", func() bool {
 		for _, r := range c.all() {
 			if r.term == term {
 				found = r

@@ -7,6 +7,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // The primary that keeps the election is killed.
@@ -21,15 +22,15 @@ func TestClusterPrimaryKilled(t *testing.T) {
 	var home *testbed.Redis
 	for _, r := range servers.Nodes()[:3] {
 		size, err := r.Command("DBSIZE")
-		must(t, err)
+		suite.Must(t, err)
 		if size != "0" {
 			home = r
 		}
 	}
 	home.Kill()
 	killed := time.Now()
-	_, err := servers.WaitFailover(soon(t), home)
-	must(t, err)
+	_, err := servers.WaitFailover(suite.Soon(t), home)
+	suite.Must(t, err)
 	elected := time.Since(killed)
 	failed := of(list, c.led(t).id).failures()
 	took := handOver(t, c, list)

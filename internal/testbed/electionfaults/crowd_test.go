@@ -11,6 +11,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // Many candidates stand for one election, over several clients. Each that leads resigns at once: all of
@@ -29,18 +30,18 @@ func TestCrowdLeadsInTurn(t *testing.T) {
 		var inside atomic.Int32
 		var running group
 		first := join(t, s, election.Candidate{ID: "first"}, election.Options{TTL: ttl}, nil)
-		l, err := first.Campaign(soon(t))
-		must(t, err)
-		ctx := soon(t)
+		l, err := first.Campaign(suite.Soon(t))
+		suite.Must(t, err)
+		ctx := suite.Soon(t)
 		for i := range nodes {
 			n, err := stores.Connect(s, &stores.Route{Calls: &sent})
-			must(t, err)
-			ends(t, n.End)
+			suite.Must(t, err)
+			suite.Ends(t, n.End)
 			for j := range crowd / nodes {
 				e, err := election.New(n.Leases(), name, election.Candidate{ID: fmt.Sprint(i, " ", j)},
 					&election.Options{TTL: ttl, Hooks: &election.Hooks{}})
-				must(t, err)
-				ends(t, e.Close)
+				suite.Must(t, err)
+				suite.Ends(t, e.Close)
 				running.Go(func() {
 					l, err := e.Campaign(ctx)
 					at := time.Now()
@@ -64,7 +65,7 @@ func TestCrowdLeadsInTurn(t *testing.T) {
 		}
 		before := sent.Sent()
 		began := time.Now()
-		must(t, resign(l))
+		suite.Must(t, resign(l))
 		running.wait(t)
 		took := time.Since(began)
 		requests := float64(sent.Sent()-before) / crowd

@@ -7,6 +7,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // The leader of etcd itself goes, by a kill or by a pause, while candidates stand.
@@ -26,14 +27,14 @@ func TestEtcdLeaderGone(t *testing.T) {
 			first := chronicle.led(t)
 			waiting(t, list[0], 3)
 			node, err := servers.Leader()
-			must(t, err)
+			suite.Must(t, err)
 			harmed := time.Now()
-			must(t, c.harm(node))
+			suite.Must(t, c.harm(node))
 			var took []time.Duration
 			for range 2 {
 				took = append(took, round(handOver(t, chronicle, list)))
 			}
-			must(t, c.heal(node))
+			suite.Must(t, c.heal(node))
 			took = append(took, round(handOver(t, chronicle, list)))
 			for _, d := range took {
 				if d > 14*time.Second+slack { // a watch at the member that is silent is given up after 12 s
@@ -77,7 +78,7 @@ func TestEtcdWithoutAMajority(t *testing.T) {
 	}
 	time.Sleep(ttl) // nobody may lead in this time
 	back := time.Now()
-	must(t, down[0].Restart())
+	suite.Must(t, down[0].Restart())
 	next := c.led(t)
 	if next.began.Before(back) {
 		t.Errorf("%s led without a majority", next.id)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // A leader that becomes sick steps down though the engine can be reached, and another one leads. It
@@ -42,11 +43,11 @@ func TestSickLeaderStepsDown(t *testing.T) {
 		if next.id != "other" || next.began.Sub(fell) > often+slack {
 			t.Errorf("%s led %v after the leader fell sick, want at most %v", next.id, next.began.Sub(fell), often)
 		}
-		if l, err := frail.Leader(soon(t)); err != nil || l.ID != "other" {
+		if l, err := frail.Leader(suite.Soon(t)); err != nil || l.ID != "other" {
 			t.Errorf("the engine, asked by the sick candidate: %v, %v", l, err)
 		}
 		time.Sleep(often) // a sick candidate does not stand
-		if state, err := frail.Leases().Inspect(soon(t), key); err != nil || state.Waiting > 0 {
+		if state, err := frail.Leases().Inspect(suite.Soon(t), key); err != nil || state.Waiting > 0 {
 			t.Errorf("%d candidates wait, %v", state.Waiting, err)
 		}
 		sick.Store(false)

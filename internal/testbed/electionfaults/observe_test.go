@@ -11,6 +11,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -39,7 +40,7 @@ func TestObserversAreToldEveryTerm(t *testing.T) {
 			p := join(t, s, election.Candidate{ID: fmt.Sprint(i)}, election.Options{TTL: 15 * time.Second}, nil)
 			running.Go(func() {
 				for range each {
-					l, err := p.Campaign(soon(t))
+					l, err := p.Campaign(suite.Soon(t))
 					if err == nil {
 						mu.Lock()
 						terms = append(terms, l.Term())
@@ -163,13 +164,13 @@ func TestObserverOverAFailover(t *testing.T) {
 	first := c.led(t)
 	w.learns(t, first.term, true)
 	waiting(t, list[0], 2)
-	must(t, servers.WaitSynced(soon(t)))
+	suite.Must(t, servers.WaitSynced(suite.Soon(t)))
 	old, err := servers.Primary()
-	must(t, err)
+	suite.Must(t, err)
 	old.Kill()
 	killed := time.Now()
-	_, err = servers.WaitPrimary(soon(t), old)
-	must(t, err)
+	_, err = servers.WaitPrimary(suite.Soon(t), old)
+	suite.Must(t, err)
 	elected := time.Now()
 	handOver(t, c, list)
 	next := c.led(t)

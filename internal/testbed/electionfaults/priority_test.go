@@ -9,6 +9,7 @@ import (
 
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // A candidate of higher priority joins: the leader winds up under its claim, and the next begins after
@@ -68,15 +69,15 @@ func TestMinTermBoundsFlapping(t *testing.T) {
 					c.led(t)
 					high := join(t, s, election.Candidate{ID: "high", Priority: 5}, election.Options{TTL: ttl, MinTerm: minTerm}, nil)
 					joined := time.Now()
-					l, err := high.Campaign(soon(t))
-					must(t, err)
+					l, err := high.Campaign(suite.Soon(t))
+					suite.Must(t, err)
 					// It looks soon, or a TTL later if it was not in line yet; the leader hears of it with its next
 					// renewal at the latest.
 					if d := time.Since(joined); d < minTerm || d > minTerm+ttl+ttl/3+slack {
 						t.Errorf("took over after %v, with a MinTerm of %v", d, minTerm)
 					}
-					must(t, resign(l))
-					must(t, high.Close(t.Context()))
+					suite.Must(t, resign(l))
+					suite.Must(t, high.Close(t.Context()))
 				}
 				took := time.Since(began)
 				if n := len(c.all()); n < visits {
@@ -104,7 +105,7 @@ func TestTransferUnderLoad(t *testing.T) {
 	stores.Every(t, func(t *testing.T, s stores.Store) {
 		needs(t, s, "transfers", transfers)
 		const candidates, transfers, ttl = 6, 60, 15 * time.Second
-		ctx, cancel := context.WithTimeout(t.Context(), 2*eventually)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*suite.Eventually)
 		defer cancel()
 		led := make(chan crowned)
 		var running group
@@ -160,13 +161,13 @@ func TestTransferUnderLoad(t *testing.T) {
 		leader := <-led
 		var took []time.Duration
 		for n := range transfers {
-			must(t, leader.err)
+			suite.Must(t, leader.err)
 			heir := fmt.Sprint(n % candidates)
 			if heir == leader.id {
 				heir = fmt.Sprint((n + 1) % candidates)
 			}
 			var begun time.Time
-			wait(t, "the heir waits", func() bool {
+			suite.Wait(t, "the heir waits", func() bool {
 				begun = time.Now()
 				err := leader.TransferTo(ctx, heir)
 				if errors.Is(err, election.ErrUncertain) {
@@ -187,7 +188,7 @@ func TestTransferUnderLoad(t *testing.T) {
 			leader = next
 		}
 		cancel()
-		must(t, resign(leader.Leadership))
+		suite.Must(t, resign(leader.Leadership))
 		close(leader.over)
 		running.wait(t)
 		if gaveUp == 0 || looks < transfers {

@@ -10,6 +10,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // The leader dies, and one of those who wait follows when its TTL has passed.
@@ -82,7 +83,7 @@ func TestPausedLeaderIsFencedOut(t *testing.T) {
 		if next.term <= term {
 			t.Errorf("term %v after %v", next.term, term)
 		}
-		must(t, write(t.Context(), of(list, next.id).Node, next.term, "ours"))
+		suite.Must(t, write(t.Context(), of(list, next.id).Node, next.term, "ours"))
 
 		resumed := time.Now()
 		leader.Signal(syscall.SIGCONT)

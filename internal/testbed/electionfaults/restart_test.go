@@ -7,6 +7,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // A server of Redis is killed and restarted. With its append-only file the term goes on; without one it
@@ -28,7 +29,7 @@ func TestRedisRestarted(t *testing.T) {
 			waiting(t, list[0], 2)
 			gone := time.Now()
 			server.Kill()
-			must(t, server.Restart())
+			suite.Must(t, server.Restart())
 			away := time.Since(gone)
 			back := time.Now()
 			if !kept {

@@ -11,14 +11,12 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 const (
 	// slack is how much later than promised something may be seen on a busy machine.
 	slack = 4 * time.Second
-
-	// eventually bounds the wait for what must happen, but has no promised time.
-	eventually = time.Minute
 
 	// leastTTL is the shortest that etcd keeps.
 	leastTTL = 2 * time.Second
@@ -26,41 +24,6 @@ const (
 	name = "billing"          // of the election
 	key  = "election/" + name // of its claims
 )
-
-// ends has something close with the test, which it must do in good order.
-func ends(t testing.TB, end func(context.Context) error) {
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), eventually)
-		defer cancel()
-		if err := end(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// soon returns a context that ends with the test, or with the wait for what must happen.
-func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), eventually)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// wait returns when done reports true.
-func wait(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for give := time.Now().Add(eventually); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(give) {
-			t.Fatalf("did not happen within %v: %s", eventually, what)
-		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
@@ -99,8 +62,8 @@ type candidate struct {
 func join(t testing.TB, s stores.Store, c election.Candidate, o election.Options, r *stores.Route) *candidate {
 	t.Helper()
 	n, err := stores.Connect(s, r)
-	must(t, err)
-	ends(t, n.End)
+	suite.Must(t, err)
+	suite.Ends(t, n.End)
 	p := &candidate{Node: n, id: c.ID}
 	note := func(list *[]election.Info) func(election.Info) {
 		return func(i election.Info) {
@@ -121,8 +84,8 @@ func join(t testing.TB, s stores.Store, c election.Candidate, o election.Options
 		Ended: note(&p.ended), Drained: note(&p.drained), Health: note(&p.health), Renewed: failed, Failed: failed,
 	}
 	p.Election, err = election.New(n.Leases(), name, c, &o)
-	must(t, err)
-	ends(t, p.Close)
+	suite.Must(t, err)
+	suite.Ends(t, p.Close)
 	return p
 }
 
@@ -162,7 +125,7 @@ func (p *candidate) run(t testing.TB, c *chronicle, windUp time.Duration) {
 				if !errors.Is(err, context.Canceled) {
 					t.Errorf("%s: Run: %v", p.id, err)
 				}
-			case <-time.After(eventually):
+			case <-time.After(suite.Eventually):
 				t.Errorf("%s: Run does not return", p.id)
 			}
 			took = time.Since(start)
@@ -196,8 +159,8 @@ func handOver(t testing.TB, c *chronicle, list []*candidate) time.Duration {
 // waiting returns when at least n candidates wait.
 func waiting(t testing.TB, p *candidate, n int) {
 	t.Helper()
-	ctx := soon(t)
-	wait(t, "candidates wait", func() bool {
+	ctx := suite.Soon(t)
+	suite.Wait(t, "candidates wait", func() bool {
 		s, err := p.Leases().Inspect(ctx, key)
 		return err == nil && s.Waiting >= n
 	})
@@ -245,7 +208,7 @@ func (g *group) wait(t testing.TB) {
 	}()
 	select {
 	case <-done:
-	case <-time.After(eventually):
+	case <-time.After(suite.Eventually):
 		t.Fatal("goroutines of the test do not end")
 	}
 }

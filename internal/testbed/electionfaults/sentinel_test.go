@@ -10,6 +10,7 @@ import (
 	"github.com/concord-go/concord/fence"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // failoverTTL is the TTL of candidates whose primary goes: longer than a fail-over takes.
@@ -28,20 +29,20 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 			list := start(t, s, c, 3, election.Options{TTL: failoverTTL})
 			first := c.led(t)
 			waiting(t, list[0], 2)
-			must(t, servers.WaitSynced(soon(t)))
+			suite.Must(t, servers.WaitSynced(suite.Soon(t)))
 			old, err := servers.Primary()
-			must(t, err)
+			suite.Must(t, err)
 			old.Kill()
 			killed := time.Now()
-			heir, err := servers.WaitPrimary(soon(t), old)
-			must(t, err)
+			heir, err := servers.WaitPrimary(suite.Soon(t), old)
+			suite.Must(t, err)
 			elected := time.Since(killed)
 			if heir == old {
 				t.Error("nothing has failed over")
 			}
 			if replicas > 0 { // without a replica the heir grants nothing
-				must(t, old.Restart())
-				must(t, servers.WaitReplica(soon(t), old))
+				suite.Must(t, old.Restart())
+				suite.Must(t, servers.WaitReplica(suite.Soon(t), old))
 			}
 			failed := of(list, c.led(t).id).failures()
 			took := handOver(t, c, list)
@@ -62,13 +63,13 @@ func TestSentinelFailoverLosesATerm(t *testing.T) {
 	servers := testbed.StartSentinel(t, nil)
 	s := stores.OfSentinel(servers, 0)
 	old, err := servers.Primary()
-	must(t, err)
+	suite.Must(t, err)
 	c := newChronicle(t)
 	for _, command := range []string{"ACL SETUSER default -psync -sync", "CLIENT KILL TYPE replica"} {
 		_, err := old.Command(strings.Fields(command)...)
-		must(t, err)
+		suite.Must(t, err)
 	}
-	wait(t, "no replica follows", func() bool {
+	suite.Wait(t, "no replica follows", func() bool {
 		info, err := old.Info("replication")
 		return err == nil && info["connected_slaves"] == "0"
 	})
@@ -77,8 +78,8 @@ func TestSentinelFailoverLosesATerm(t *testing.T) {
 	first := c.led(t)
 	old.Kill()
 	killed := time.Now()
-	_, err = servers.WaitPrimary(soon(t), old)
-	must(t, err)
+	_, err = servers.WaitPrimary(suite.Soon(t), old)
+	suite.Must(t, err)
 	other := join(t, s, election.Candidate{ID: "other"}, election.Options{TTL: ttl}, nil)
 	other.run(t, c, 0)
 	next := c.after(t, killed)

@@ -12,6 +12,7 @@ import (
 	"github.com/concord-go/concord/election"
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // Candidates take short terms over networks that lose and delay, and that are cut now and then. No two lead
@@ -99,11 +100,11 @@ func TestTurmoil(t *testing.T) {
 		// A candidate that was told to stop in the moment of its grant has a term that it never began. And who
 		// has missed the last terms knows that nobody leads, but not after whom.
 		last := all[len(all)-1].term
-		wait(t, "the near observer knows that all is over", func() bool {
+		suite.Wait(t, "the near observer knows that all is over", func() bool {
 			l := near.last()
 			return l.Kind == election.Vacant && l.Leader.Term >= last
 		})
-		wait(t, "the far observer knows that nobody leads", func() bool {
+		suite.Wait(t, "the far observer knows that nobody leads", func() bool {
 			told := far.told()
 			return told[len(told)-1].Kind == election.Vacant
 		})

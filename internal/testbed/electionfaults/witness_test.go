@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/election"
+	"github.com/concord-go/concord/internal/testbed/suite"
 )
 
 // sighting is one event as an observer was told of it.
@@ -48,7 +49,7 @@ func watch(t testing.TB, p *candidate) *witness {
 		cancel()
 		<-done
 	})
-	wait(t, "the first event", func() bool { return len(w.told()) > 0 })
+	suite.Wait(t, "the first event", func() bool { return len(w.told()) > 0 })
 	return w
 }
 
@@ -82,7 +83,7 @@ func (w *witness) doubted(since time.Time) time.Time {
 // learns waits until the witness knows that a term is led, or is over.
 func (w *witness) learns(t testing.TB, term election.Term, led bool) sighting {
 	t.Helper()
-	wait(t, "the observer learns the truth", func() bool {
+	suite.Wait(t, "the observer learns the truth", func() bool {
 		l := w.last()
 		return l.Leader.Term == term && (l.Kind != election.Vacant) == led
 	})

@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -39,13 +40,13 @@ func endure(t *testing.T, s stores.Store, ttl time.Duration, harm func()) *outag
 		confirmed[i] = q.renewals()
 	}
 	// A server that has lost its data has to be asked: the view may not show it yet.
-	wait(t, "all are back", func() bool {
+	suite.Wait(t, "all are back", func() bool {
 		for i, q := range o.list {
 			if !q.stands(each) || q.renewals() < confirmed[i]+each {
 				return false
 			}
 		}
-		members, err := p.Members(soon(t))
+		members, err := p.Members(suite.Soon(t))
 		return err == nil && len(members) == n
 	})
 	o.elapsed = time.Since(o.back)
@@ -87,9 +88,9 @@ func TestServerPaused(t *testing.T) {
 	paused := func(t *testing.T, s stores.Store, pause, resume func() error) {
 		t.Helper()
 		o := endure(t, s, ttl, func() {
-			must(t, pause())
+			suite.Must(t, pause())
 			time.Sleep(ttl + ttl/2)
-			must(t, resume())
+			suite.Must(t, resume())
 		})
 		o.lost(t, 50, many)
 		for _, v := range o.views[1:] {
@@ -124,7 +125,7 @@ func TestRedisRestarted(t *testing.T) {
 			server := testbed.StartRedis(t, c)
 			o := endure(t, stores.OfRedis(server), faultTTL, func() {
 				server.Kill()
-				must(t, server.Restart())
+				suite.Must(t, server.Restart())
 			})
 			if kept {
 				o.lost(t, 0, 0)
@@ -141,7 +142,7 @@ func TestRedisFlushed(t *testing.T) {
 	server := testbed.StartRedis(t, nil)
 	o := endure(t, stores.OfRedis(server), faultTTL, func() {
 		_, err := server.Command("FLUSHALL")
-		must(t, err)
+		suite.Must(t, err)
 	})
 	o.lost(t, 50, 50)
 }
@@ -154,18 +155,18 @@ func TestSentinelPrimaryKilled(t *testing.T) {
 			t.Parallel()
 			servers := testbed.StartSentinel(t, nil)
 			endure(t, stores.OfSentinel(servers, replicas), faultTTL, func() {
-				must(t, servers.WaitSynced(soon(t)))
+				suite.Must(t, servers.WaitSynced(suite.Soon(t)))
 				old, err := servers.Primary()
-				must(t, err)
+				suite.Must(t, err)
 				old.Kill()
-				heir, err := servers.WaitPrimary(soon(t), old)
-				must(t, err)
+				heir, err := servers.WaitPrimary(suite.Soon(t), old)
+				suite.Must(t, err)
 				if heir == old {
 					t.Error("nothing has failed over")
 				}
 				if replicas > 0 { // without a replica the heir grants nothing
-					must(t, old.Restart())
-					must(t, servers.WaitReplica(soon(t), old))
+					suite.Must(t, old.Restart())
+					suite.Must(t, servers.WaitReplica(suite.Soon(t), old))
 				}
 			})
 		})
@@ -180,14 +181,14 @@ func TestClusterPrimaryKilled(t *testing.T) {
 		var home *testbed.Redis
 		for _, r := range servers.Nodes()[:3] {
 			size, err := r.Command("DBSIZE")
-			must(t, err)
+			suite.Must(t, err)
 			if size != "0" {
 				home = r
 			}
 		}
 		home.Kill()
-		_, err := servers.WaitFailover(soon(t), home)
-		must(t, err)
+		_, err := servers.WaitFailover(suite.Soon(t), home)
+		suite.Must(t, err)
 	})
 }
 
@@ -197,9 +198,9 @@ func TestEtcdLeaderKilled(t *testing.T) {
 	servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
 	o := endure(t, stores.OfEtcd(servers), faultTTL, func() {
 		leader, err := servers.Leader()
-		must(t, err)
+		suite.Must(t, err)
 		leader.Kill()
-		wait(t, "another leads", func() bool {
+		suite.Wait(t, "another leads", func() bool {
 			next, err := servers.Leader()
 			return err == nil && next != leader
 		})
@@ -218,7 +219,7 @@ func TestEtcdWithoutAMajority(t *testing.T) {
 			n.Kill()
 		}
 		time.Sleep(2 * ttl)
-		must(t, down[0].Restart())
+		suite.Must(t, down[0].Restart())
 	})
 	o.lost(t, 50, many)
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/lease"
 )
 
@@ -28,13 +29,13 @@ func TestWatcherCutOff(t *testing.T) {
 				n.Set(rules)
 				defer n.Heal()
 				cut := time.Now()
-				must(t, leave.Leave(soon(t)))
+				suite.Must(t, leave.Leave(suite.Soon(t)))
 				for i := range 5 {
 					join(t, p, fmt.Sprint("new", i))
 				}
 				changed := member("stays")
 				changed.Weight = 7
-				must(t, stay.Update(soon(t), changed))
+				suite.Must(t, stay.Update(suite.Soon(t), changed))
 				near.sees(t, "the other watcher knows", cut, func(v *sighting) bool { return len(v.Members) == 6 && v.Members[5].Weight == 7 })
 				time.Sleep(4 * time.Second) // an engine may bear a silence of 3 s without a doubt
 				for _, v := range w.since(cut) {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/lease"
 	"github.com/concord-go/concord/membership"
 )
@@ -135,8 +136,8 @@ func TestPausedMemberLeavesItsSuccessorAlone(t *testing.T) {
 		start := time.Now()
 		successor := member("child")
 		successor.Addr = "successor:80"
-		r, err := p.Join(soon(t), successor)
-		must(t, err)
+		r, err := p.Join(suite.Soon(t), successor)
+		suite.Must(t, err)
 		took := time.Since(start)
 		late := p.Leases().Capabilities().ExpiryLate
 		if took > ttl+late+slack {

@@ -1,7 +1,6 @@
 package memberfaults
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -21,9 +21,6 @@ const (
 	// noted is how much later than it was made a view may be noted.
 	noted = 200 * time.Millisecond
 
-	// eventually bounds the wait for what must happen, but has no promised time.
-	eventually = time.Minute
-
 	// leastTTL is the shortest that etcd keeps.
 	leastTTL = 2 * time.Second
 
@@ -33,41 +30,6 @@ const (
 	name = "api"                // of the group
 	key  = "membership/" + name // of its claims
 )
-
-// ends has something close with the test, which it must do in good order.
-func ends(t testing.TB, end func(context.Context) error) {
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), eventually)
-		defer cancel()
-		if err := end(ctx); err != nil {
-			t.Error(err)
-		}
-	})
-}
-
-// soon returns a context that ends with the test, or with the wait for what must happen.
-func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), eventually)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// wait returns when done reports true.
-func wait(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for give := time.Now().Add(eventually); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(give) {
-			t.Fatalf("did not happen within %v: %s", eventually, what)
-		}
-	}
-}
-
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
 
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
@@ -95,8 +57,8 @@ type process struct {
 func open(t testing.TB, s stores.Store, ttl time.Duration, r *stores.Route) *process {
 	t.Helper()
 	n, err := stores.Connect(s, r)
-	must(t, err)
-	ends(t, n.End)
+	suite.Must(t, err)
+	suite.Ends(t, n.End)
 	p := &process{Node: n}
 	note := func(list *[]membership.Info) func(membership.Info) {
 		return func(i membership.Info) {
@@ -118,8 +80,8 @@ func open(t testing.TB, s stores.Store, ttl time.Duration, r *stores.Route) *pro
 		Joined: note(&p.joined), Ended: note(&p.ended), Renewed: tried, Failed: tried,
 	}}
 	p.Group, err = membership.New(n.Leases(), name, o)
-	must(t, err)
-	ends(t, p.Close)
+	suite.Must(t, err)
+	suite.Ends(t, p.Close)
 	return p
 }
 
@@ -170,8 +132,8 @@ func member(id string) membership.Member {
 // join has a process join as a member.
 func join(t testing.TB, p *process, id string) *membership.Registration {
 	t.Helper()
-	r, err := p.Join(soon(t), member(id))
-	must(t, err)
+	r, err := p.Join(suite.Soon(t), member(id))
+	suite.Must(t, err)
 	return r
 }
 
@@ -182,7 +144,7 @@ func crowd(t testing.TB, s stores.Store, processes, each int, ttl time.Duration,
 	for range processes {
 		list = append(list, open(t, s, ttl, r))
 	}
-	ctx := soon(t)
+	ctx := suite.Soon(t)
 	took = make([]time.Duration, processes*each)
 	var all sync.WaitGroup
 	for i, p := range list {

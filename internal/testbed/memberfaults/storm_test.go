@@ -8,6 +8,7 @@ import (
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -45,8 +46,8 @@ func thousandMembers(t *testing.T, s stores.Store, each int, ttl time.Duration) 
 	all, requests := time.Since(began), float64(sent.Sent())/float64(n)
 	seen := w.settles(t, n)
 	for _, q := range list {
-		wait(t, "every process sees all", func() bool {
-			members, err := q.Members(soon(t))
+		suite.Wait(t, "every process sees all", func() bool {
+			members, err := q.Members(suite.Soon(t))
 			return err == nil && len(members) == n
 		})
 	}

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/membership"
 )
 
@@ -53,7 +54,7 @@ func watch(t testing.TB, p *process) *watcher {
 			t.Error(broken)
 		}
 	})
-	wait(t, "the first view", func() bool { return len(w.shown()) > 0 })
+	suite.Wait(t, "the first view", func() bool { return len(w.shown()) > 0 })
 	return w
 }
 
@@ -67,7 +68,7 @@ func (w *watcher) shown() []sighting {
 func (w *watcher) sees(t testing.TB, what string, since time.Time, done func(v *sighting) bool) sighting {
 	t.Helper()
 	var found sighting
-	wait(t, what, func() bool {
+	suite.Wait(t, what, func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		for i := len(w.list) - 1; i >= 0 && !w.list[i].at.Before(since); i-- {
@@ -84,7 +85,7 @@ func (w *watcher) sees(t testing.TB, what string, since time.Time, done func(v *
 func (w *watcher) settles(t testing.TB, n int) sighting {
 	t.Helper()
 	var last sighting
-	wait(t, fmt.Sprint("the view has ", n, " members"), func() bool {
+	suite.Wait(t, fmt.Sprint("the view has ", n, " members"), func() bool {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		last = w.list[len(w.list)-1]

@@ -7,6 +7,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/ratelimit"
 )
 
@@ -23,10 +24,10 @@ func TestFailover(t *testing.T) {
 		servers := testbed.StartSentinel(t, nil)
 		failover(t, stores.OfSentinel(servers, 0), 0, failing.Burst, func() (kill, heir func()) {
 			old, err := servers.Primary()
-			must(t, err)
+			suite.Must(t, err)
 			return old.Kill, func() {
-				_, err := servers.WaitPrimary(soon(t), old)
-				must(t, err)
+				_, err := servers.WaitPrimary(suite.Soon(t), old)
+				suite.Must(t, err)
 			}
 		})
 	})
@@ -34,19 +35,19 @@ func TestFailover(t *testing.T) {
 		t.Parallel()
 		servers := testbed.StartSentinel(t, nil)
 		old, err := servers.Primary()
-		must(t, err)
+		suite.Must(t, err)
 		for _, command := range []string{"ACL SETUSER default -psync -sync", "CLIENT KILL TYPE replica"} {
 			_, err := old.Command(strings.Fields(command)...)
-			must(t, err)
+			suite.Must(t, err)
 		}
-		wait(t, "no replica follows", func() bool {
+		suite.Wait(t, "no replica follows", func() bool {
 			info, err := old.Info("replication")
 			return err == nil && info["connected_slaves"] == "0"
 		})
 		failover(t, stores.OfSentinel(servers, 0), failing.Burst/2, failing.Burst, func() (kill, heir func()) {
 			return old.Kill, func() {
-				_, err := servers.WaitPrimary(soon(t), old)
-				must(t, err)
+				_, err := servers.WaitPrimary(suite.Soon(t), old)
+				suite.Must(t, err)
 			}
 		})
 	})
@@ -57,14 +58,14 @@ func TestFailover(t *testing.T) {
 			var home *testbed.Redis
 			for _, r := range servers.Nodes()[:3] {
 				size, err := r.Command("DBSIZE")
-				must(t, err)
+				suite.Must(t, err)
 				if size != "0" {
 					home = r
 				}
 			}
 			return home.Kill, func() {
-				_, err := servers.WaitFailover(soon(t), home)
-				must(t, err)
+				_, err := servers.WaitFailover(suite.Soon(t), home)
+				suite.Must(t, err)
 			}
 		})
 	})
@@ -73,9 +74,9 @@ func TestFailover(t *testing.T) {
 		servers := testbed.StartEtcd(t, &testbed.EtcdOptions{Nodes: 3})
 		failover(t, stores.OfEtcd(servers), 0, 0, func() (kill, heir func()) {
 			leader, err := servers.Leader()
-			must(t, err)
+			suite.Must(t, err)
 			return leader.Kill, func() {
-				wait(t, "another leads", func() bool {
+				suite.Wait(t, "another leads", func() bool {
 					next, err := servers.Leader()
 					return err == nil && next != leader
 				})

@@ -8,6 +8,7 @@ import (
 	"github.com/concord-go/concord/internal/faultnet"
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/ratelimit"
 )
 
@@ -51,13 +52,13 @@ func TestLostReplies(t *testing.T) {
 			n := faultnet.New(faultnet.Seed(t))
 			t.Cleanup(n.Close)
 			p, err := n.Proxy(addr)
-			must(t, err)
+			suite.Must(t, err)
 			far := at(p.Addr())
 			l := counter("total")
 			f := launch(t, 2, orders{Store: far, Limits: []ratelimit.Limit{l}, Callers: 8, Timeout: timeout, Allowance: exact(far)})
 			f.served(t, 30)
 			n.Set(faultnet.Rules{Replies: c.faults, After: c.after})
-			must(t, n.Await(soon(t), func(c faultnet.Counts) bool { return c.Replies.Lost+c.Replies.Resets >= 8 }))
+			suite.Must(t, n.Await(suite.Soon(t), func(c faultnet.Counts) bool { return c.Replies.Lost+c.Replies.Resets >= 8 }))
 			f.served(t, 30)
 			n.Heal()
 			f.served(t, 30)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed/child"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/ratelimit"
 )
 
@@ -20,9 +21,6 @@ const (
 
 	// patience is a Timeout that is not over on a busy machine.
 	patience = 10 * time.Second
-
-	// eventually bounds the wait for what must happen, but has no promised time.
-	eventually = time.Minute
 )
 
 // counter is a limit that refuses nothing and forgets nothing during a test: what was counted can be read
@@ -42,30 +40,6 @@ func exact(s stores.Store) *ratelimit.Allowance {
 	return nil
 }
 
-func must(t testing.TB, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// soon returns a context that ends with the test, or with the wait for what must happen.
-func soon(t testing.TB) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), eventually)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// wait returns when done reports true.
-func wait(t testing.TB, what string, done func() bool) {
-	t.Helper()
-	for give := time.Now().Add(eventually); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(give) {
-			t.Fatalf("did not happen within %v: %s", eventually, what)
-		}
-	}
-}
-
 func round(d time.Duration) time.Duration { return d.Round(100 * time.Microsecond) }
 
 // fleet are processes that call.
@@ -82,7 +56,7 @@ func launch(t *testing.T, processes int, o orders) *fleet {
 	for i := range processes {
 		o.Ledger = filepath.Join(t.TempDir(), strconv.Itoa(i))
 		text, err := json.Marshal(o)
-		must(t, err)
+		suite.Must(t, err)
 		// The race detector has each process wait for a second before it ends, unless it is told not to.
 		f.list = append(f.list, child.Start(t, roleCaller, ordersEnv+"="+string(text), "GORACE=atexit_sleep_ms=0 "+os.Getenv("GORACE")))
 		f.ledgers = append(f.ledgers, o.Ledger)
@@ -103,7 +77,7 @@ func (f *fleet) asked(t *testing.T) (list []int64) {
 	for _, c := range f.list {
 		c.Tell("look")
 		n, err := strconv.ParseInt(c.Says("engine"), 10, 64)
-		must(t, err)
+		suite.Must(t, err)
 		list = append(list, n)
 	}
 	return list
@@ -113,7 +87,7 @@ func (f *fleet) asked(t *testing.T) (list []int64) {
 func (f *fleet) served(t *testing.T, more int64) {
 	t.Helper()
 	before := f.asked(t)
-	wait(t, "the engine decides", func() bool {
+	suite.Wait(t, "the engine decides", func() bool {
 		for i, n := range f.asked(t) {
 			if n < before[i]+more {
 				return false
@@ -140,11 +114,11 @@ func (f *fleet) end(t *testing.T) *outcome {
 	}
 	for i, c := range f.list {
 		n, err := strconv.ParseInt(c.Says("sent"), 10, 64)
-		must(t, err)
+		suite.Must(t, err)
 		o.requests += n
-		must(t, c.End())
+		suite.Must(t, c.End())
 		l, err := readLedger(f.ledgers[i])
-		must(t, err)
+		suite.Must(t, err)
 		o.each = append(o.each, l)
 		o.ledger = append(o.ledger, l...)
 	}
@@ -163,13 +137,13 @@ func (o *outcome) inTime(t *testing.T, timeout time.Duration) {
 func used(t *testing.T, s stores.Store, l ratelimit.Limit) int64 {
 	t.Helper()
 	n, err := stores.Connect(s, nil)
-	must(t, err)
-	defer func() { must(t, n.End(context.Background())) }()
+	suite.Must(t, err)
+	defer func() { suite.Must(t, n.End(context.Background())) }()
 	at, err := limiter(n, l, &ratelimit.Options{Timeout: patience})
-	must(t, err)
-	defer func() { must(t, at.Close(context.Background())) }()
-	d, err := at.Peek(soon(t), l.Name, 1)
-	must(t, err)
+	suite.Must(t, err)
+	defer func() { suite.Must(t, at.Close(context.Background())) }()
+	d, err := at.Peek(suite.Soon(t), l.Name, 1)
+	suite.Must(t, err)
 	if d.Source != ratelimit.FromEngine {
 		t.Fatalf("%v has answered", d.Source)
 	}

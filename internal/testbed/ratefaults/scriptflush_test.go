@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/ratelimit"
 )
 
@@ -19,7 +20,7 @@ func TestScriptFlush(t *testing.T) {
 	const flushes = 200
 	for range flushes {
 		_, err := server.Command("SCRIPT", "FLUSH")
-		must(t, err)
+		suite.Must(t, err)
 		time.Sleep(5 * time.Millisecond) // for calls between
 	}
 	o := f.end(t)

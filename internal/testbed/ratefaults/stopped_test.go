@@ -6,6 +6,7 @@ import (
 
 	"github.com/concord-go/concord/internal/testbed"
 	"github.com/concord-go/concord/internal/testbed/stores"
+	"github.com/concord-go/concord/internal/testbed/suite"
 	"github.com/concord-go/concord/ratelimit"
 )
 
@@ -44,11 +45,11 @@ func stopped(t *testing.T, s stores.Store, a *ratelimit.Allowance, stop, resume 
 		Store: s, Limits: []ratelimit.Limit{open, closed, shared}, Callers: 8, Timeout: timeout, Share: share, Allowance: a,
 	})
 	f.served(t, 30)
-	must(t, stop())
+	suite.Must(t, stop())
 	began := time.Now()
 	time.Sleep(4 * timeout)
 	ended := time.Now()
-	must(t, resume())
+	suite.Must(t, resume())
 	f.served(t, 30)
 	o := f.end(t)
 
