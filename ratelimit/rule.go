@@ -74,8 +74,9 @@ func (s Span) up() int64 {
 
 const maxWait = int64(MaxWait / time.Microsecond)
 
-// roll brings the words to the present: an engine whose clock went back a little is taken to stand still,
-// one that went back far begins anew.
+// roll brings the words to the present. For a window, a clock that went back a little stands still, and one
+// that went back far begins anew. A bucket is an instant, so it looks fuller by the step back: up to a
+// bound, at which it is as one that is used up.
 func (r *Rule) roll(w []int64, now int64) {
 	switch r.Algorithm {
 	case TokenBucket:

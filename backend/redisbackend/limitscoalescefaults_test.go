@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"math/rand/v2"
-	"net"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -210,14 +209,7 @@ func TestCloseWithSharedLimits(t *testing.T) {
 func TestLostAnswersOfSharedLimits(t *testing.T) {
 	var lose atomic.Bool
 	var sent atomic.Int64
-	o := clientOptions(address(t))
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		return &lossy{Conn: conn, lose: &lose, sent: &sent}, err
-	}
-	client := redis.NewClient(o)
-	t.Cleanup(func() { _ = client.Close() })
+	client := lossyClient(t, &lose, &sent)
 	c, g := held(t, client)
 	p := hourly(t, ratelimit.TokenBucket, 1000)
 	const callers = 30

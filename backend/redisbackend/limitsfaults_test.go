@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -76,14 +75,7 @@ func TestOvertakenOp(t *testing.T) {
 func TestLostAnswerOfLimit(t *testing.T) {
 	var lose atomic.Bool
 	var sent atomic.Int64
-	o := clientOptions(address(t))
-	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		var d net.Dialer
-		conn, err := d.DialContext(ctx, network, addr)
-		return &lossy{Conn: conn, lose: &lose, sent: &sent}, err
-	}
-	client := redis.NewClient(o)
-	t.Cleanup(func() { _ = client.Close() })
+	client := lossyClient(t, &lose, &sent)
 	be := open(t, client, nil)
 	p := hourly(t, ratelimit.TokenBucket, 100)
 	expect := int64(100)

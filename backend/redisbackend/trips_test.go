@@ -194,18 +194,25 @@ func (c *lossy) Read(b []byte) (int, error) {
 	return c.Conn.Read(b)
 }
 
-// A client library that sends a command again after a lost answer must not do so with ours.
-func TestLostAnswerIsNotSentAgain(t *testing.T) {
-	var lose atomic.Bool
-	var sent atomic.Int64
+// lossyClient returns a client whose connections lose answers while lose is set, and count scripts.
+func lossyClient(t *testing.T, lose *atomic.Bool, sent *atomic.Int64) *redis.Client {
+	t.Helper()
 	o := clientOptions(address(t))
 	o.Dialer = func(ctx context.Context, network, addr string) (net.Conn, error) {
 		var d net.Dialer
 		conn, err := d.DialContext(ctx, network, addr)
-		return &lossy{Conn: conn, lose: &lose, sent: &sent}, err
+		return &lossy{Conn: conn, lose: lose, sent: sent}, err
 	}
 	client := redis.NewClient(o)
 	t.Cleanup(func() { _ = client.Close() })
+	return client
+}
+
+// A client library that sends a command again after a lost answer must not do so with ours.
+func TestLostAnswerIsNotSentAgain(t *testing.T) {
+	var lose atomic.Bool
+	var sent atomic.Int64
+	client := lossyClient(t, &lose, &sent)
 	be := open(t, client, nil)
 	warm(t, be)
 
